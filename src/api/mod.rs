@@ -1,0 +1,1 @@
+//! What each REST API offers: endpoints, wire types, paging; no policy.

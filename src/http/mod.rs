@@ -1,0 +1,1 @@
+//! How any request leaves the process.

@@ -1,0 +1,1 @@
+//! Expressions compiled once, run within limits.

@@ -1,0 +1,1 @@
+//! Raw object to entity; pure: no I/O, no clock.

@@ -1,0 +1,1 @@
+//! The mapping document edited in Port.

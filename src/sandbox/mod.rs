@@ -1,0 +1,1 @@
+//! Stateful simulators of Statuspage, PagerDuty and Port.
