@@ -1,0 +1,68 @@
+# syntax=docker/dockerfile:1
+#
+#   docker build -t portolan .
+#   docker build -t portolan-pagerduty --build-arg INTEGRATION_TYPE=pagerduty .
+#
+# The image holds one binary, certificates of public authorities, and nothing
+# else: no shell, no package manager.
+#
+# Why glibc on distroless/cc and not a static musl binary: rustls and ring need
+# no library, so both would work, but mapping allocates much and in many
+# threads, which musl's allocator does slowly, and glibc resolves names as the
+# hosts around it do. It costs about 20 MB. The builder's Debian release has to
+# be the runtime's: a binary does not start on an older glibc than it was
+# linked with.
+
+ARG RUST_VERSION=1.95
+
+FROM rust:${RUST_VERSION}-slim-trixie AS build
+WORKDIR /build
+
+# Dependencies first, against an empty program: this layer is built again only
+# when Cargo.toml or Cargo.lock changes. (The manifest names the test target, so
+# its file has to be there, even though an image needs no tests.)
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs tests/it/main.rs \
+    && cargo build --release --locked
+
+# COPY keeps the files' times, and Cargo goes by them: without the touch it may
+# take the empty program for the newer one.
+COPY . .
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --release --locked \
+    && install -D target/release/portolan /image/usr/local/bin/portolan \
+    && install -d -o 65532 -g 65532 /image/tmp/ocean
+
+FROM gcr.io/distroless/cc-debian13:nonroot
+
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Portolan" \
+      org.opencontainers.image.description="Keeps Port's software catalog in step with Statuspage and PagerDuty" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+COPY --from=build /image/usr/local/bin/portolan /usr/local/bin/portolan
+
+# The one place that is written to. As a volume it stays writable under a
+# read-only root file system (docker run --read-only, readOnlyRootFilesystem).
+COPY --from=build --chown=65532:65532 /image/tmp/ocean /tmp/ocean
+VOLUME ["/tmp/ocean"]
+
+# Which integration this image stands in for. The Helm chart does not say, so an
+# image made for one says it here. Left out, the variable is empty, which counts
+# as unset: the type then follows from the credentials given.
+ARG INTEGRATION_TYPE=""
+ENV OCEAN__INTEGRATION__TYPE="${INTEGRATION_TYPE}"
+
+# Where a config.yaml or a .env file may be mounted.
+WORKDIR /app
+
+# By number, so that Kubernetes can see that it is not root (runAsNonRoot).
+USER 65532:65532
+EXPOSE 8000
+ENTRYPOINT ["/usr/local/bin/portolan"]
+CMD ["run"]
