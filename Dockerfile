@@ -33,7 +33,8 @@ COPY . .
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked \
     && install -D target/release/portolan /image/usr/local/bin/portolan \
-    && install -d -o 65532 -g 65532 /image/tmp/ocean
+    && install -d -o 65532 -g 65532 /image/tmp/ocean \
+    && install -d /image/usr/local/share/ca-certificates
 
 FROM gcr.io/distroless/cc-debian13:nonroot
 
@@ -51,6 +52,12 @@ COPY --from=build /image/usr/local/bin/portolan /usr/local/bin/portolan
 # read-only root file system (docker run --read-only, readOnlyRootFilesystem).
 COPY --from=build --chown=65532:65532 /image/tmp/ocean /tmp/ocean
 VOLUME ["/tmp/ocean"]
+
+# Where the Helm chart mounts a certificate authority of the company's own
+# (selfSignedCertificate). There is no update-ca-certificates here to merge it,
+# so it is read from where it lies, beside the public ones.
+COPY --from=build /image/usr/local/share/ca-certificates /usr/local/share/ca-certificates
+ENV SSL_CERT_DIR="/usr/local/share/ca-certificates"
 
 # Which integration this image stands in for. The Helm chart does not say, so an
 # image made for one says it here. Left out, the variable is empty, which counts
