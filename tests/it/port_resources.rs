@@ -325,7 +325,13 @@ fn the_settings_of_the_spec_have_known_types_and_explain_themselves() {
         assert!(setting["required"].is_boolean());
         assert!(!text(setting, "description").is_empty());
     }
-    for secret in ["statuspageApiKey", "token", "pagerdutyToken"] {
+    for secret in [
+        "statuspageApiKey",
+        "statuspageAccounts",
+        "token",
+        "pagerdutyToken",
+        "pagerdutyAccounts",
+    ] {
         let setting = spec["configurations"].as_array().into_iter().flatten();
         let setting = setting
             .into_iter()
