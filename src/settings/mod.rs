@@ -334,3 +334,6 @@ fn nearest_by<'a, T>(
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use super::integration::IntegrationSettings;
 use super::problem::{Problem, shown};
 use super::reader::Reader;
 use super::spec::variable;
+use super::value;
 
 /// The accounts of every source; a source without any is off.
 #[derive(Clone, Debug, Default)]
@@ -92,9 +93,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, Sour
 
     let opsgenie = refuse_opsgenie(reader, declared);
     let statuspage = set(reader, "statuspageApiKey")
-        || set(reader, "statuspageAccounts")
+        || lists_accounts(reader, "statuspageAccounts")
         || declared == Declared::One(SourceName::Statuspage);
-    let prefixed = set(reader, "pagerdutyToken") || set(reader, "pagerdutyAccounts");
+    let prefixed = set(reader, "pagerdutyToken") || lists_accounts(reader, "pagerdutyAccounts");
     let bare_is_pagerduty = match declared {
         Declared::One(source) => source == SourceName::Pagerduty,
         Declared::Nothing => !statuspage,
@@ -146,6 +147,14 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, Sour
         _ => "portolan",
     };
     Some((IntegrationSettings::read(reader, kind), settings))
+}
+
+/// Whether there is a list with anything in it. One that cannot be read
+/// counts: its problem has been reported, and its source was asked for.
+fn lists_accounts(reader: &Reader<'_>, name: &str) -> bool {
+    reader
+        .value(&variable(name))
+        .is_some_and(|value| value::accounts(value).is_none_or(|accounts| !accounts.is_empty()))
 }
 
 fn declared(reader: &mut Reader<'_>) -> Declared {
@@ -293,7 +302,7 @@ fn statuspage_accounts(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Vec<St
     let page_ids = variable("statuspageIds");
     let single = credential(reader, &key, file);
     if single.is_none() {
-        if !reader.is_set(&several) {
+        if !lists_accounts(reader, "statuspageAccounts") {
             reader.missing(
                 &key,
                 Some("create an API key in Statuspage under your avatar > API info".to_owned()),
@@ -346,7 +355,7 @@ fn pagerduty_accounts(
     let api_url = reader.url(&api_url);
     let several = variable("pagerdutyAccounts");
     let single = credential(reader, &token, file);
-    if single.is_none() && !reader.is_set(&several) {
+    if single.is_none() && !lists_accounts(reader, "pagerdutyAccounts") {
         reader.missing(
             &token,
             Some(

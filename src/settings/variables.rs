@@ -303,7 +303,3 @@ impl Collected {
 fn is_setting(canonical: &str) -> bool {
     canonical.starts_with("OCEAN__") || canonical.starts_with("APPLICATION__")
 }
-
-#[cfg(test)]
-#[path = "variables_tests.rs"]
-mod tests;

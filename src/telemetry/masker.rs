@@ -147,13 +147,14 @@ fn spellings(character: char) -> String {
     let percent: String = character
         .encode_utf8(&mut [0; 4])
         .bytes()
-        .flat_map(|byte| ['%', hex(byte >> 4), hex(byte & 15)])
+        .flat_map(|byte| ['%', hex(u16::from(byte) >> 4), hex(u16::from(byte) & 15)])
         .collect();
-    let utf_16: String = character
-        .encode_utf16(&mut [0; 2])
-        .iter()
-        .map(|unit| format!(r"\\u{unit:04x}"))
-        .collect();
+    let mut utf_16 = String::new();
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        let digits = [*unit >> 12, *unit >> 8 & 15, *unit >> 4 & 15, *unit & 15];
+        utf_16.push_str(r"\\u");
+        utf_16.extend(digits.map(hex));
+    }
     let braces = format!(r"\\u\{{{:x}\}}", u32::from(character));
     let mut forms = vec![
         format!("(?i:{percent}|{utf_16}|{braces})"),
@@ -173,7 +174,7 @@ fn spellings(character: char) -> String {
     format!("(?:{})", forms.join("|"))
 }
 
-fn hex(digit: u8) -> char {
+fn hex(digit: u16) -> char {
     char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
