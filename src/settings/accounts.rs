@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::problem::{Problem, shown};
+use super::problem::{Problem, shown, shown_url};
 use super::reader::Reader;
 use super::value::{self, Parsed, ValueType};
 
@@ -133,11 +133,13 @@ impl Account<'_, '_> {
         if let Some(parsed) = value_type.parse(value) {
             return Ok(Some(parsed));
         }
-        let found = shown(
-            &value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned),
-        );
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        let found = match value_type {
+            ValueType::Url => shown_url(&text),
+            _ => self.reader.shown(&text),
+        };
         self.problem(key, &value_type.accepted(), Some(found));
         Err(())
     }

@@ -320,19 +320,24 @@ fn nearest_by<'a, T>(
     written: &str,
     candidates: impl IntoIterator<Item = (T, &'a str)>,
 ) -> Option<T> {
-    let written = written.to_ascii_lowercase();
     candidates
         .into_iter()
-        .map(|(candidate, name)| {
-            let name = name.to_ascii_lowercase();
-            (
-                strsim::normalized_damerau_levenshtein(&written, &name),
-                candidate,
-            )
-        })
+        .map(|(candidate, name)| (likeness(written, name), candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate)
+}
+
+/// From 0 (nothing in common) to 1 (the same but for case). A name cut short
+/// (`WARN`) is like the whole one.
+fn likeness(written: &str, name: &str) -> f64 {
+    const SHORTEST_BEGINNING: usize = 3;
+    let (written, name) = (written.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let likeness = strsim::normalized_damerau_levenshtein(&written, &name);
+    if written.len() >= SHORTEST_BEGINNING && name.starts_with(&written) {
+        return likeness.max(ALIKE);
+    }
+    likeness
 }
 
 #[cfg(test)]

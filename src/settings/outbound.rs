@@ -13,7 +13,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::problem::{Problem, shown, without_credentials};
+use super::problem::{Problem, without_credentials};
 use super::reader::Reader;
 
 /// What the HTTP clients need to know.
@@ -132,7 +132,7 @@ fn proxy(
         reader.problem(Problem {
             variable,
             accepted: "the URL of a proxy: http, https or socks5, a host and a port".to_owned(),
-            found: Some(shown(&value)),
+            found: Some(reader.shown(&value)),
             hint: None,
         });
         return None;

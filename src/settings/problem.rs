@@ -90,6 +90,16 @@ pub(super) fn shown_secret(value: &str) -> String {
     }
 }
 
+/// A value that should have been a URL. Where nothing of one is in it, it may
+/// be a token that was put into the wrong variable, and is not shown.
+pub(super) fn shown_url(value: &str) -> String {
+    if value.contains(['.', ':', '/']) {
+        shown(value)
+    } else {
+        shown_secret(value)
+    }
+}
+
 /// Replaces what stands between `//` and the last `@` before the next slash.
 ///
 /// Works on text because values that are no URL at all are shown too, and the
@@ -148,6 +158,12 @@ mod tests {
     fn a_password_in_a_url_is_not_shown() {
         assert_eq!(shown("http://me:pa/ss@proxy:3128"), "`http://…@proxy:3128`");
         assert_eq!(shown("me:pass@proxy:3128"), "`…@proxy:3128`");
+    }
+
+    #[test]
+    fn a_token_in_place_of_a_url_is_not_shown() {
+        assert_eq!(shown_url("u+hunter22"), "(a value of 10 characters)");
+        assert_eq!(shown_url("api.example.com"), "`api.example.com`");
     }
 
     #[test]

@@ -7,11 +7,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use super::problem::{Problem, shown, shown_secret};
+use super::problem::{Problem, shown, shown_secret, shown_url};
 use super::table::{self, DefaultValue, SettingRow};
 use super::value::{self, Parsed, ValueType};
 use super::variables::{Found, Variables};
@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     variables: &'a Variables,
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    /// What is never shown, wherever it was put by mistake.
+    secrets: Vec<SecretString>,
 }
 
 impl<'a> Reader<'a> {
@@ -29,12 +31,18 @@ impl<'a> Reader<'a> {
             variables,
             problems: Vec::new(),
             warnings: Vec::new(),
+            secrets: Vec::new(),
         };
+        reader.secrets = reader.sensitive_values();
+        // Short ones are in every text by chance.
+        reader
+            .secrets
+            .retain(|secret| secret.expose_secret().len() >= 4);
         for row in table::table() {
             if let Some(found) = variables.get(&row.variable)
                 && row.value_type.parse(&found.value).is_none()
             {
-                reader.problem(mismatch(row, found));
+                reader.mismatch(row, found);
             }
         }
         reader
@@ -212,26 +220,41 @@ impl<'a> Reader<'a> {
             .map(SecretString::from)
             .collect()
     }
-}
 
-fn mismatch(row: &SettingRow, found: &Found) -> Problem {
-    let text = match &found.value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let variable = found.origin.clone();
-    Problem {
-        accepted: row.value_type.accepted(),
-        found: Some(if row.sensitive {
-            shown_secret(&text)
+    fn mismatch(&mut self, row: &SettingRow, found: &Found) {
+        let text = match &found.value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let secret = row.sensitive || self.holds_a_secret(&text);
+        self.problem(Problem {
+            variable: found.origin.clone(),
+            accepted: row.value_type.accepted(),
+            found: Some(match row.value_type {
+                _ if secret => shown_secret(&text),
+                ValueType::Url => shown_url(&text),
+                _ => shown(&text),
+            }),
+            hint: if secret {
+                None
+            } else {
+                row.value_type.hint(&row.variable, &text)
+            },
+        });
+    }
+
+    /// A value for a problem: itself, unless there is a secret in it.
+    pub(super) fn shown(&self, text: &str) -> String {
+        if self.holds_a_secret(text) {
+            shown_secret(text)
         } else {
-            shown(&text)
-        }),
-        hint: if row.sensitive {
-            None
-        } else {
-            row.value_type.hint(&row.variable, &text)
-        },
-        variable,
+            shown(text)
+        }
+    }
+
+    fn holds_a_secret(&self, text: &str) -> bool {
+        self.secrets
+            .iter()
+            .any(|secret| text.contains(secret.expose_secret()))
     }
 }

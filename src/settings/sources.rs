@@ -15,7 +15,7 @@ use url::Url;
 use super::SourceName;
 use super::accounts;
 use super::integration::IntegrationSettings;
-use super::problem::{Problem, shown};
+use super::problem::Problem;
 use super::reader::Reader;
 use super::spec::variable;
 use super::value;
@@ -81,8 +81,7 @@ enum Declared {
 
 const TYPE: &str = "OCEAN__INTEGRATION__TYPE";
 const OAUTH_FILE: &str = "OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH";
-const NO_OPSGENIE: &str = "this version has no Opsgenie source yet; keep the Opsgenie \
-                           integration you have";
+const NO_OPSGENIE: &str = "this version has no Opsgenie source yet";
 /// Settings whose unprefixed name says nothing about the vendor.
 const BARE: [(&str, &str); 2] = [("token", "pagerdutyToken"), ("apiUrl", "pagerdutyApiUrl")];
 
@@ -114,7 +113,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, Sour
 
     let oauth_file = oauth_file(reader, declared);
     if !statuspage && !pagerduty {
-        if !opsgenie && !set(reader, "token") {
+        if !opsgenie && !set(reader, "token") && oauth_file.is_none() {
             no_source(reader);
         }
         return None;
@@ -166,10 +165,13 @@ fn declared(reader: &mut Reader<'_>) -> Declared {
         "statuspage" => return Declared::One(SourceName::Statuspage),
         "pagerduty" => return Declared::One(SourceName::Pagerduty),
         "portolan" => return Declared::Several,
-        "opsgenie" => (shown(&written), Some(NO_OPSGENIE.to_owned())),
+        "opsgenie" => (reader.shown(&written), Some(keep_opsgenie())),
         _ => {
             let near = super::nearest(&written, ["pagerduty", "statuspage", "portolan"]);
-            (shown(&written), near.map(|near| format!("write {near}")))
+            (
+                reader.shown(&written),
+                near.map(|near| format!("write {near}")),
+            )
         }
     };
     reader.problem(Problem {
@@ -179,6 +181,10 @@ fn declared(reader: &mut Reader<'_>) -> Declared {
         hint,
     });
     Declared::Refused
+}
+
+fn keep_opsgenie() -> String {
+    format!("{NO_OPSGENIE}; keep the Opsgenie integration you have")
 }
 
 /// Says that there is no Opsgenie source where one was asked for.
@@ -198,12 +204,20 @@ fn refuse_opsgenie(reader: &mut Reader<'_>, declared: Declared) -> bool {
         .iter()
         .map(|name| variable(name))
         .find(|name| reader.is_set(name));
-    let Some(token) = token else { return false };
+    let Some(token) = token else {
+        for name in ["apiToken", "opsgenieApiUrl"].map(variable) {
+            if reader.is_set(&name) {
+                let written = reader.written(&name);
+                reader.warn(format!("`{written}` has no effect: {NO_OPSGENIE}"));
+            }
+        }
+        return false;
+    };
     reader.problem(Problem {
         variable: reader.written(&token),
         accepted: "credentials of PagerDuty or Statuspage".to_owned(),
         found: Some("an Opsgenie token".to_owned()),
-        hint: Some(NO_OPSGENIE.to_owned()),
+        hint: Some(keep_opsgenie()),
     });
     true
 }
@@ -271,7 +285,7 @@ fn oauth_file(reader: &mut Reader<'_>, declared: Declared) -> Option<PathBuf> {
         reader.problem(Problem {
             variable: reader.written(OAUTH_FILE),
             accepted: "a file whose source is named by OCEAN__INTEGRATION__TYPE".to_owned(),
-            found: Some(shown(&path.display().to_string())),
+            found: Some(reader.shown(&path.display().to_string())),
             hint: Some("set OCEAN__INTEGRATION__TYPE to pagerduty or statuspage".to_owned()),
         });
     }

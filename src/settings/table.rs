@@ -57,6 +57,11 @@ pub(super) fn is_section(variable: &str) -> bool {
     SECTIONS.contains(variable)
 }
 
+/// The variables that stand for whole sections.
+pub(super) fn sections() -> impl Iterator<Item = &'static str> {
+    SECTIONS.iter().copied()
+}
+
 /// Whether a section holds anything sensitive, its JSON text with it.
 pub(super) fn is_sensitive_section(variable: &str) -> bool {
     is_section(variable)

@@ -8,6 +8,7 @@ use super::reader::Reader;
 use super::table;
 use super::variables::Variables;
 
+const NEARLY_THE_SAME: f64 = 0.85;
 const IGNORED_MODE: &str = "OCEAN__PROCESS_EXECUTION_MODE";
 
 pub(super) fn warn(reader: &mut Reader<'_>, variables: &Variables) {
@@ -43,25 +44,29 @@ fn warn_of_unknown(reader: &mut Reader<'_>, name: &str, origin: &str) {
     }
 }
 
-/// The nearest variable, compared without the section when the section itself
-/// is right: a long common beginning makes everything look alike.
+/// The variable or section that was probably meant.
+///
+/// First one of the same section: there the last part of the name is compared
+/// alone, because a long common beginning makes everything look alike. Then
+/// one of another section whose last part is nearly the same, which finds what
+/// was put into the wrong section and sections that are misspelt themselves.
 fn nearest_variable(name: &str) -> Option<&'static str> {
     let (section, last) = name.rsplit_once("__")?;
-    let within = table::table().iter().filter_map(|row| {
-        let (row_section, row_last) = row.variable.rsplit_once("__")?;
-        (row_section == section).then_some((row.variable.as_ref(), row_last))
-    });
-    if let Some(variable) = super::nearest_by(last, within) {
-        return Some(variable);
-    }
-    let everywhere = table::table().iter().map(|row| {
-        (
-            row.variable.as_ref(),
-            row.variable
-                .strip_prefix("OCEAN__")
-                .unwrap_or(&row.variable),
-        )
-    });
-    let bare = name.strip_prefix("OCEAN__").unwrap_or(name);
-    super::nearest_by(bare, everywhere)
+    let known = || {
+        let variables = table::table().iter().map(|row| row.variable.as_ref());
+        variables.chain(table::sections()).filter_map(|variable| {
+            let (section, last) = variable.rsplit_once("__")?;
+            Some((variable, section, last))
+        })
+    };
+    let same_section = known()
+        .filter(|(_, known_section, _)| *known_section == section)
+        .map(|(variable, _, known_last)| (variable, known_last));
+    super::nearest_by(last, same_section).or_else(|| {
+        known()
+            .filter(|(_, _, known_last)| super::likeness(last, known_last) >= NEARLY_THE_SAME)
+            .map(|(variable, ..)| (super::likeness(name, variable), variable))
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, variable)| variable)
+    })
 }

@@ -105,7 +105,9 @@ impl ValueType {
     /// How this value would have to be written, where that can be told from it.
     pub(super) fn hint(self, variable: &str, value: &str) -> Option<String> {
         match self {
-            Self::List => Some(format!("write it as {variable}='{}'", as_json_array(value))),
+            Self::List if !value.contains('{') => {
+                Some(format!("write it as {variable}='{}'", as_json_array(value)))
+            }
             Self::Choice(choices) | Self::ExactChoice(choices) => {
                 super::nearest(value, choices.iter().copied()).map(|near| format!("write {near}"))
             }

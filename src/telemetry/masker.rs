@@ -11,9 +11,10 @@
 //! (and tell the secret by what is missing).
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use regex::{Regex, RegexBuilder, RegexSet};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,10 +28,18 @@ pub(super) const REDACTED: &str = "[REDACTED]";
 /// Shorter secrets are not looked for inside of text.
 const SHORTEST_LITERAL: usize = 4;
 
-/// Masks secrets; cheap to clone.
-#[derive(Clone)]
-pub struct Masker(Arc<Secrets>);
+/// How many secrets learnt later are remembered. Tokens are renewed for as
+/// long as the process lives; those before the last few have expired.
+const LEARNT: usize = 16;
 
+/// Masks secrets; cheap to clone, and what one clone learns all know.
+#[derive(Clone)]
+pub struct Masker {
+    given: Arc<Secrets>,
+    learnt: Arc<RwLock<VecDeque<Secrets>>>,
+}
+
+#[derive(Default)]
 struct Secrets {
     /// One expression a secret, matching all of its spellings.
     literals: Vec<Regex>,
@@ -41,42 +50,69 @@ struct Secrets {
 // By hand: an expression shows the secret it looks for.
 impl fmt::Debug for Masker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.literals.len() + self.0.short.len();
+        let count = self.given.literals.len() + self.given.short.len();
         write!(formatter, "Masker({count} secrets)")
+    }
+}
+
+impl Secrets {
+    fn add(&mut self, secret: &SecretString) {
+        let text = secret.expose_secret();
+        match text.chars().count() {
+            0 => {}
+            1..SHORTEST_LITERAL => self.short.push(secret.clone()),
+            _ => self.literals.extend(literal(text)),
+        }
+    }
+
+    fn equal(&self, text: &str) -> bool {
+        self.short
+            .iter()
+            .any(|secret| secret.expose_secret() == text)
+    }
+
+    fn find(&self, text: &str, matches: &mut Vec<Range<usize>>) {
+        for literal in &self.literals {
+            overlapping(literal, text, matches);
+        }
     }
 }
 
 impl Masker {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
-        let mut literals = Vec::new();
-        let mut short = Vec::new();
+        let mut given = Secrets::default();
         for secret in secrets {
-            let text = secret.expose_secret();
-            if text.chars().count() < SHORTEST_LITERAL {
-                if !text.is_empty() {
-                    short.push(secret.clone());
-                }
-            } else {
-                literals.extend(literal(text));
-            }
+            given.add(secret);
         }
-        Self(Arc::new(Secrets { literals, short }))
+        Self {
+            given: Arc::new(given),
+            learnt: Arc::default(),
+        }
+    }
+
+    /// Masks this from now on, too: a token that was not among the settings,
+    /// but issued by a login or read from a file.
+    pub fn learn(&self, secret: &SecretString) {
+        let mut secrets = Secrets::default();
+        secrets.add(secret);
+        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
+        learnt.push_back(secrets);
+        if learnt.len() > LEARNT {
+            learnt.pop_front();
+        }
     }
 
     /// `text` without secrets; borrowed when it has none.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self
-            .0
-            .short
-            .iter()
-            .any(|secret| secret.expose_secret() == text)
-        {
-            return Cow::Borrowed(REDACTED);
-        }
+        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
         let mut matches = Vec::new();
-        for literal in &self.0.literals {
-            overlapping(literal, text, &mut matches);
+        for secrets in std::iter::once(&*self.given).chain(learnt.iter()) {
+            if secrets.equal(text) {
+                return Cow::Borrowed(REDACTED);
+            }
+            secrets.find(text, &mut matches);
         }
+        drop(learnt);
         for index in &SET.matches(text) {
             matches.extend(
                 EXPRESSIONS[index]
@@ -281,6 +317,21 @@ mod tests {
             masker.mask_value(&json!({"a": [{"hunter22": "x hunter22"}, 12_345_678, true, null]})),
             json!({"a": [{"[REDACTED]": "x [REDACTED]"}, "[REDACTED]", true, null]})
         );
+    }
+
+    #[test]
+    fn a_token_learnt_later_is_masked_by_every_clone() {
+        let masker = masker(&[]);
+        let clone = masker.clone();
+
+        masker.learn(&"issued-token".into());
+        assert_eq!(clone.mask("an issued-token"), "an [REDACTED]");
+        for renewal in 0..LEARNT {
+            masker.learn(&format!("renewed-{renewal}").into());
+        }
+
+        assert_eq!(clone.mask("renewed-0"), "[REDACTED]");
+        assert_eq!(clone.mask("an issued-token"), "an issued-token");
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! Masking happens on single values, before they are put into a line: a
 //! pattern that runs over the quotes of a finished JSON line would eat the
 //! fields beside it, and a secret is not spelt the same once it is escaped.
-//! There is no way into a line around the [`Masker`].
+//! There is no way into a line around the [`Masker`]; secrets that are no
+//! settings (a token issued by a login) are told to it with [`Masker::learn`].
 
 mod layer;
 mod line;

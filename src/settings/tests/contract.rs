@@ -233,6 +233,9 @@ fn unknown_settings_are_told_with_the_nearest_known_one() {
             ("OCEAN__INTEGRATION__CONFIG__STATUSPAGE_APIKEY", "hidden-value"),
             ("OCEAN__INTEGRATION__CONFIG__SOMETHING_ELSE", "x"),
             ("OCEAN__ZZZ", "x"),
+            ("OCEAN__EVENT_LISTNER__TYPE", "ONCE"),
+            ("OCEAN__EVENT_LISTNER", "{}"),
+            ("OCEAN__TOKEN", "hidden-value"),
             ("OCEAN__APPLICATION__LOG_LEVEL", "DEBUG"),
             ("APPLICATION__LOGLEVEL", "DEBUG"),
             ("APPLICATION__NAME_OF_ANOTHER_PROGRAM", "x"),
@@ -242,9 +245,12 @@ fn unknown_settings_are_told_with_the_nearest_known_one() {
     `APPLICATION__LOGLEVEL` is not a setting and has no effect; did you mean `APPLICATION__LOG_LEVEL`?
     `OCEAN__APPLICATION__LOG_LEVEL` is not a setting and has no effect; did you mean `APPLICATION__LOG_LEVEL`?
     `OCEAN__CLIENT_TIMOUT` is not a setting and has no effect; did you mean `OCEAN__CLIENT_TIMEOUT`?
-    `OCEAN__INTEGRATION__CONFIG__SOMETHING_ELSE` is not a setting and has no effect; did you mean `OCEAN__INTEGRATION__CONFIG__STATUSPAGE_HOST`?
+    `OCEAN__EVENT_LISTNER` is not a setting and has no effect; did you mean `OCEAN__EVENT_LISTENER`?
+    `OCEAN__EVENT_LISTNER__TYPE` is not a setting and has no effect; did you mean `OCEAN__EVENT_LISTENER__TYPE`?
+    `OCEAN__INTEGRATION__CONFIG__SOMETHING_ELSE` is not a setting and has no effect
     `OCEAN__INTEGRATION__CONFIG__STATUSPAGE_APIKEY` is not a setting and has no effect; did you mean `OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY`?
     `OCEAN__PORT__CLIENTID` is not a setting and has no effect; did you mean `OCEAN__PORT__CLIENT_ID`?
+    `OCEAN__TOKEN` is not a setting and has no effect; did you mean `OCEAN__INTEGRATION__CONFIG__TOKEN`?
     `OCEAN__ZZZ` is not a setting and has no effect
     `OCEAN____` is not a setting and has no effect
     "

@@ -72,6 +72,7 @@ fn values_that_do_not_fit_are_told_with_what_would() {
     APPLICATION__LOG_LEVEL
       expected  ERROR, WARNING, INFO, DEBUG or CRITICAL
       found     `WARN`
+      hint      write WARNING
 
     APPLICATION__PORT
       expected  a whole number from 1 to 65535
@@ -194,7 +195,7 @@ fn a_value_within_a_section_is_named_with_its_section() {
 
     OCEAN__INTEGRATION (config.api_url)
       expected  an http or https URL with a host and without user name, password, query and fragment
-      found     `nowhere`
+      found     (a value of 7 characters)
 
     OCEAN__EVENT_LISTENER (interval)
       expected  a whole number of seconds from 1 to 86400

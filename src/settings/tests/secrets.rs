@@ -58,6 +58,42 @@ fn every_secret_is_handed_to_the_log() {
 }
 
 #[test]
+fn no_secret_is_shown_whatever_is_wrong_with_it() {
+    for secret in table().iter().filter(|row| row.sensitive) {
+        for value in [
+            "hidden-value",
+            r#"["hidden-value"]"#,
+            "{hidden-value",
+            "a\nhidden-value",
+        ] {
+            let told = match load(inputs(&[], &[(&secret.variable, value)])) {
+                Ok(loaded) => format!("{:?}", loaded.warnings),
+                Err(problems) => problems.to_string(),
+            };
+            assert!(!told.contains("hidden-value"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_copied_into_every_other_setting_is_not_shown_either() {
+    let mut environment: Vec<(&str, &str)> = table()
+        .iter()
+        .filter(|row| !row.sensitive)
+        .map(|row| (row.variable.as_ref(), "hidden-value"))
+        .collect();
+    environment.push(("OCEAN__PORT__CLIENT_SECRET", "hidden-value"));
+    environment.push(("HTTP_PROXY", "hidden-value://"));
+
+    let told = problems(&[], &environment);
+
+    assert!(
+        told.contains("(a value of 12 characters)") && !told.contains("hidden-value"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_mapping_sees_no_variable_that_holds_a_secret() {
     let shown = settings(&[
         ("REGION", "eu"),

@@ -265,6 +265,21 @@ fn another_sources_setting_under_an_explicit_type_is_told_to_be_without_effect()
 }
 
 #[test]
+fn opsgenies_settings_under_another_type_are_told_to_be_without_effect() {
+    insta::assert_snapshot!(
+        warnings(&[
+            with_type("pagerduty"),
+            ("OCEAN__INTEGRATION__CONFIG__API_TOKEN", "x"),
+            ("OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL", "https://x"),
+        ]),
+        @r"
+    `OCEAN__INTEGRATION__CONFIG__API_TOKEN` has no effect: this version has no Opsgenie source yet
+    `OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL` has no effect: this version has no Opsgenie source yet
+    "
+    );
+}
+
+#[test]
 fn two_names_of_one_setting_must_agree() {
     assert_eq!(outcome(&[TOKEN, PAGERDUTY_TOKEN]).0, "pagerduty");
 
@@ -357,7 +372,7 @@ fn an_account_that_cannot_be_used_is_named_without_its_token() {
 
     OCEAN__INTEGRATION__CONFIG__PAGERDUTY_ACCOUNTS[0].api_url
       expected  an http or https URL with a host and without user name, password, query and fragment
-      found     `nowhere`
+      found     (a value of 7 characters)
 
     OCEAN__INTEGRATION__CONFIG__PAGERDUTY_ACCOUNTS[1].name
       expected  a text: what the account is called in log lines
