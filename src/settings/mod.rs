@@ -1,8 +1,67 @@
-//! Environment and `config.yaml` to checked settings; reports every problem at once.
+//! Environment, `.env` and `config.yaml` to checked [`Settings`].
+//!
+//! Everything that can be set is read here, once, at the start, into types
+//! that cannot be wrong; nobody else looks at the environment. Whoever gets
+//! something wrong learns of all of it at once ([`Problems`]), in the names
+//! they wrote themselves.
+//!
+//! The contract is that of the integrations this program replaces: the same
+//! variables in any case, nested with `__`, sections as JSON, the same
+//! defaults. [`table()`] lists them all; it is also the schema that values are
+//! parsed by.
+//!
+//! ```text
+//! config.yaml ─┐
+//! .env ────────┼─▶ variables (one flat map) ─▶ reader (table's types) ─▶ one struct a concern
+//! environment ─┘
+//! ```
+//!
+//! Nothing here prints, opens a connection or looks at a file other than the
+//! two named above. No sensitive value ever reaches a [`Problem`], a warning
+//! or a `Debug` output.
 
+mod accounts;
+mod application;
+mod config_yaml;
+mod dotenv;
+mod event_listener;
+mod integration;
+mod jq_environment;
+mod live_events;
+mod outbound;
+mod port;
+mod problem;
+mod reader;
+mod sources;
+mod spec;
+mod table;
+mod throughput;
+mod unknown;
+mod value;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+
+pub use application::{ApplicationSettings, LogLevel, UnknownLogLevel};
+pub use event_listener::{EventListener, KafkaSettings};
+pub use integration::IntegrationSettings;
+pub use live_events::{LiveEventSettings, MetricsSettings, RedisSettings};
+pub use outbound::{OutboundSettings, ProxySettings};
+pub use port::PortSettings;
+pub use problem::{Problem, Problems};
+pub use sources::{Credential, PagerdutyAccount, SourceSettings, StatuspageAccount};
+pub use table::{DefaultValue, SettingRow, table};
+pub use throughput::{RateLimits, UpsertSettings};
+pub use value::ValueType;
+
+use reader::Reader;
 
 /// A system whose objects go into the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,3 +89,256 @@ impl fmt::Display for SourceName {
         formatter.write_str(self.as_str())
     }
 }
+
+/// Everything that was set, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub port: PortSettings,
+    pub integration: IntegrationSettings,
+    pub sources: SourceSettings,
+    pub event_listener: EventListener,
+    pub initialize_port_resources: bool,
+    pub create_port_resources_origin: Option<ResourcesOrigin>,
+    /// `None`: what is built in.
+    pub resources_path: Option<PathBuf>,
+    pub scheduled_resync_interval: Option<Duration>,
+    pub status_heartbeat_interval: Duration,
+    pub send_raw_data_examples: bool,
+    pub runtime: Runtime,
+    /// What `env` and `$ENV` show to a mapping; empty where that is off.
+    pub jq_environment: BTreeMap<String, String>,
+    pub outbound: OutboundSettings,
+    pub rate_limits: RateLimits,
+    pub upsert: UpsertSettings,
+    pub live_events: LiveEventSettings,
+    pub metrics: MetricsSettings,
+    pub application: ApplicationSettings,
+    /// Everything that must never be seen in a log.
+    pub secrets: Vec<SecretString>,
+}
+
+/// Who creates blueprints and the mapping at the first start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourcesOrigin {
+    /// Nobody.
+    Empty,
+    /// This program.
+    Ocean,
+    /// This program.
+    Default,
+    Port,
+}
+
+/// The installation type told to Port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    OnPrem,
+    Saas,
+}
+
+impl Runtime {
+    /// The name as Port knows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnPrem => "OnPrem",
+            Self::Saas => "Saas",
+        }
+    }
+}
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    pub environment: BTreeMap<String, OsString>,
+    /// Where `.env` and `config.yaml` may be.
+    pub directory: PathBuf,
+    pub overrides: Overrides,
+}
+
+/// What the command line says, above everything else.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub log_level: Option<LogLevel>,
+    pub port: Option<u16>,
+    pub initialize_port_resources: Option<bool>,
+    /// The ONCE event listener, whatever else is set.
+    pub once: bool,
+}
+
+impl Inputs {
+    /// This process' environment and working directory.
+    pub fn from_process(overrides: Overrides) -> Self {
+        // A name that is no UTF-8 is not a setting, and nothing else is asked for.
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .collect();
+        Self {
+            environment,
+            directory: PathBuf::from("."),
+            overrides,
+        }
+    }
+}
+
+/// Settings, and what ought to be said about them.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// One line each, to be logged once logging is set up.
+    pub warnings: Vec<String>,
+}
+
+/// Reads all settings, or tells every problem with them.
+pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
+    let collected = variables::collect(&inputs);
+    let mut reader = Reader::new(&collected.variables);
+
+    let settings = read(&mut reader, inputs.environment);
+    unknown::warn(&mut reader, &collected.variables);
+
+    let (found, warnings) = reader.finish();
+    let mut problems = collected.problems;
+    problems.extend(found);
+    match settings {
+        Some(settings) if problems.is_empty() => {
+            let warnings = collected.warnings.into_iter().chain(warnings).collect();
+            Ok(Loaded { settings, warnings })
+        }
+        _ => Err(Problems(problems)),
+    }
+}
+
+/// `None` where something indispensable is missing. Everything is looked at
+/// all the same, so that every problem is found.
+fn read(reader: &mut Reader<'_>, environment: BTreeMap<String, OsString>) -> Option<Settings> {
+    let port = PortSettings::read(reader);
+    let sources = sources::read(reader);
+    let event_listener = EventListener::read(reader);
+    let outbound = OutboundSettings::read(reader, &environment);
+    refuse_actions(reader);
+
+    let app_host = sources
+        .as_ref()
+        .and_then(|(_, sources)| sources.app_host.as_ref());
+    let live_events = LiveEventSettings::read(reader, app_host);
+    let secrets = secrets(
+        reader,
+        sources.as_ref().map(|(_, sources)| sources),
+        &outbound,
+    );
+    let jq_environment = jq_environment::read(reader, environment, &secrets);
+    let upsert = UpsertSettings::read(reader);
+
+    let (integration, sources) = sources?;
+    let scheduled_minutes = reader.whole("OCEAN__SCHEDULED_RESYNC_INTERVAL");
+    Some(Settings {
+        port: port?,
+        integration,
+        sources,
+        event_listener: event_listener?,
+        initialize_port_resources: reader.boolean("OCEAN__INITIALIZE_PORT_RESOURCES"),
+        create_port_resources_origin: resources_origin(reader),
+        resources_path: reader.path("OCEAN__RESOURCES_PATH"),
+        scheduled_resync_interval: (scheduled_minutes > 0)
+            .then(|| Duration::from_secs(scheduled_minutes * 60)),
+        status_heartbeat_interval: reader.seconds("OCEAN__STATUS_HEARTBEAT_INTERVAL_SECONDS"),
+        send_raw_data_examples: reader.boolean("OCEAN__SEND_RAW_DATA_EXAMPLES"),
+        runtime: match reader.text("OCEAN__RUNTIME").as_deref() {
+            Some("Saas") => Runtime::Saas,
+            _ => Runtime::OnPrem,
+        },
+        jq_environment,
+        outbound,
+        rate_limits: RateLimits::read(reader),
+        upsert,
+        live_events,
+        metrics: MetricsSettings::read(reader),
+        application: ApplicationSettings::read(reader),
+        secrets,
+    })
+}
+
+fn resources_origin(reader: &Reader<'_>) -> Option<ResourcesOrigin> {
+    match reader.text("OCEAN__CREATE_PORT_RESOURCES_ORIGIN")?.as_str() {
+        "Empty" => Some(ResourcesOrigin::Empty),
+        "Ocean" => Some(ResourcesOrigin::Ocean),
+        "Default" => Some(ResourcesOrigin::Default),
+        _ => Some(ResourcesOrigin::Port),
+    }
+}
+
+fn refuse_actions(reader: &mut Reader<'_>) {
+    const ENABLED: &str = "OCEAN__ACTIONS_PROCESSOR__ENABLED";
+    if reader.boolean(ENABLED) {
+        reader.problem(Problem {
+            variable: reader.written(ENABLED),
+            accepted: "false: these integrations have no actions to process".to_owned(),
+            found: Some(problem::shown("true")),
+            hint: None,
+        });
+    }
+}
+
+/// Everything that must be masked, each once.
+fn secrets(
+    reader: &Reader<'_>,
+    sources: Option<&SourceSettings>,
+    outbound: &OutboundSettings,
+) -> Vec<SecretString> {
+    let mut secrets = reader.sensitive_values();
+    secrets.extend(outbound.proxies.passwords());
+    let credentials = sources.into_iter().flat_map(|sources| {
+        let statuspage = sources.statuspage.iter().map(|account| &account.api_key);
+        statuspage.chain(sources.pagerduty.iter().map(|account| &account.token))
+    });
+    for credential in credentials {
+        if let Credential::Fixed(secret) = credential {
+            secrets.push(secret.clone());
+        }
+    }
+    secrets.retain(|secret| !secret.expose_secret().is_empty());
+    secrets.sort_by(|one, other| one.expose_secret().cmp(other.expose_secret()));
+    secrets.dedup_by(|one, other| one.expose_secret() == other.expose_secret());
+    secrets
+}
+
+/// How alike two names must be for one to be suggested for the other.
+const ALIKE: f64 = 0.6;
+
+/// The candidate most like `written`, where one is like it at all.
+fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_by(
+        written,
+        candidates
+            .into_iter()
+            .map(|candidate| (candidate, candidate)),
+    )
+}
+
+/// The same where what is suggested is not what is compared: pairs of both.
+fn nearest_by<'a, T>(
+    written: &str,
+    candidates: impl IntoIterator<Item = (T, &'a str)>,
+) -> Option<T> {
+    candidates
+        .into_iter()
+        .map(|(candidate, name)| (likeness(written, name), candidate))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+/// From 0 (nothing in common) to 1 (the same but for case). A name cut short
+/// (`WARN`) is like the whole one.
+fn likeness(written: &str, name: &str) -> f64 {
+    const SHORTEST_BEGINNING: usize = 3;
+    let (written, name) = (written.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let likeness = strsim::normalized_damerau_levenshtein(&written, &name);
+    if written.len() >= SHORTEST_BEGINNING && name.starts_with(&written) {
+        return likeness.max(ALIKE);
+    }
+    likeness
+}
+
+#[cfg(test)]
+mod tests;

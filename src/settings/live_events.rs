@@ -1,0 +1,119 @@
+//! Webhooks and what surrounds them: public address, workers, the optional
+//! queue in Redis, and metrics.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::reader::Reader;
+
+/// How live events reach this process and how they are worked on.
+#[derive(Clone, Debug)]
+pub struct LiveEventSettings {
+    /// The public address of this service; the integration's app host where
+    /// none is given. `None`: webhooks are not registered.
+    pub base_url: Option<Url>,
+    /// Begins with a slash and ends without one.
+    pub path_prefix: Option<String>,
+    pub workers: u32,
+    pub processing_timeout: Duration,
+    /// How long a shutdown waits for events in progress.
+    pub shutdown_wait: Duration,
+    pub debug_logging: bool,
+    /// The queue between replicas; `None` when it is off.
+    pub redis: Option<RedisSettings>,
+}
+
+/// A Redis that keeps live events between replicas.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// Secret as a whole: it may carry a password.
+    pub url: SecretString,
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    pub enable_tls: bool,
+    pub ca: Option<String>,
+    pub certificate: Option<String>,
+    pub private_key: Option<SecretString>,
+    pub block: Duration,
+    pub read_count: u32,
+    pub stream_ttl: Duration,
+}
+
+/// Metrics that are pushed rather than scraped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    pub enabled: bool,
+    pub webhook_url: Option<Url>,
+}
+
+impl LiveEventSettings {
+    pub(super) fn read(reader: &mut Reader<'_>, app_host: Option<&Url>) -> Self {
+        Self {
+            base_url: reader.url("OCEAN__BASE_URL").or_else(|| app_host.cloned()),
+            path_prefix: reader
+                .text("OCEAN__PATH_PREFIX")
+                .and_then(|text| path_prefix(&text)),
+            workers: reader
+                .whole("OCEAN__EVENT_WORKERS_COUNT")
+                .try_into()
+                .unwrap_or(1),
+            processing_timeout: reader.seconds("OCEAN__MAX_EVENT_PROCESSING_SECONDS"),
+            shutdown_wait: reader.seconds("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN"),
+            debug_logging: reader.boolean("OCEAN__EVENTS_DEBUG_LOGGING"),
+            redis: reader
+                .boolean("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED")
+                .then(|| RedisSettings::read(reader)),
+        }
+    }
+}
+
+impl RedisSettings {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            url: reader
+                .secret("OCEAN__LIVE_EVENTS__REDIS__URL")
+                .unwrap_or_default(),
+            username: reader.text("OCEAN__LIVE_EVENTS__REDIS__USERNAME"),
+            password: reader.secret("OCEAN__LIVE_EVENTS__REDIS__PASSWORD"),
+            enable_tls: reader.boolean("OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS"),
+            ca: reader.text("OCEAN__LIVE_EVENTS__REDIS__CA"),
+            certificate: reader.text("OCEAN__LIVE_EVENTS__REDIS__CERT"),
+            private_key: reader.secret("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY"),
+            block: Duration::from_millis(reader.whole("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS")),
+            read_count: reader
+                .whole("OCEAN__LIVE_EVENTS__REDIS__READ_COUNT")
+                .try_into()
+                .unwrap_or(u32::MAX),
+            stream_ttl: reader.seconds("OCEAN__LIVE_EVENTS__REDIS__STREAM_TTL_SECONDS"),
+        }
+    }
+}
+
+impl MetricsSettings {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            enabled: reader.boolean("OCEAN__METRICS__ENABLED"),
+            webhook_url: reader.url("OCEAN__METRICS__WEBHOOK_URL"),
+        }
+    }
+}
+
+fn path_prefix(text: &str) -> Option<String> {
+    let path = text.trim_matches('/');
+    (!path.is_empty()).then(|| format!("/{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_prefix_begins_with_a_slash_and_ends_without_one() {
+        for written in ["/pfx", "/pfx/", "pfx"] {
+            assert_eq!(path_prefix(written).as_deref(), Some("/pfx"), "{written}");
+        }
+        assert_eq!(path_prefix("/"), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! How Port itself is reached.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::reader::Reader;
+
+/// Port's address and the credentials of this installation.
+#[derive(Clone)]
+pub struct PortSettings {
+    /// Without a trailing slash, except where the URL has no path at all.
+    pub base_url: Url,
+    pub client_id: String,
+    pub client_secret: SecretString,
+}
+
+impl PortSettings {
+    /// `None` when credentials are missing; the problems are with `reader`.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let base_url = reader.url("OCEAN__PORT__BASE_URL");
+        let client_id = reader.required_text(
+            "OCEAN__PORT__CLIENT_ID",
+            "Port shows it under … > Credentials",
+        );
+        let client_secret = reader.required_secret(
+            "OCEAN__PORT__CLIENT_SECRET",
+            "Port shows it beside the client id under … > Credentials",
+        );
+        Some(Self {
+            base_url: base_url?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+        })
+    }
+}
+
+// By hand, because the client id is half of a credential pair and is masked
+// wherever the secret is.
+impl fmt::Debug for PortSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PortSettings")
+            .field("base_url", &self.base_url.as_str())
+            .field("client_id", &"[REDACTED]")
+            .field("client_secret", &"[REDACTED]")
+            .finish()
+    }
+}

@@ -1,0 +1,319 @@
+//! What the contract promises, accepted as promised.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let settings = settings(&[]);
+
+    assert_eq!(settings.port.base_url.as_str(), "https://api.getport.io/");
+    assert_eq!(settings.integration.kind, "pagerduty");
+    assert_eq!(settings.integration.identifier, "my-pagerduty-integration");
+    assert_eq!(
+        settings.event_listener,
+        EventListener::Polling {
+            interval: Duration::from_secs(60),
+            resync_on_start: true
+        }
+    );
+    assert!(settings.initialize_port_resources);
+    assert_eq!(settings.create_port_resources_origin, None);
+    assert_eq!(settings.resources_path, None);
+    assert_eq!(settings.scheduled_resync_interval, None);
+    assert_eq!(settings.status_heartbeat_interval, Duration::from_secs(10));
+    assert!(settings.send_raw_data_examples);
+    assert_eq!(settings.runtime, Runtime::OnPrem);
+    assert_eq!(settings.outbound.client_timeout, Duration::from_secs(60));
+    assert!(settings.outbound.verify_port && settings.outbound.verify_third_party);
+    assert_eq!(
+        settings.rate_limits,
+        RateLimits {
+            statuspage_per_minute: 60,
+            pagerduty_per_minute: 960
+        }
+    );
+    assert_eq!(
+        settings.upsert,
+        UpsertSettings {
+            batch_max_length: 20,
+            batch_max_bytes: 1_048_576,
+            concurrency: 8,
+            deletion_batch_max_length: 100,
+        }
+    );
+    assert_eq!(
+        settings.application,
+        ApplicationSettings {
+            log_level: LogLevel::Info,
+            port: 8000,
+            enable_http_logging: true
+        }
+    );
+    assert_eq!(
+        settings.live_events.processing_timeout,
+        Duration::from_secs(90)
+    );
+    assert!(settings.live_events.base_url.is_none() && settings.live_events.redis.is_none());
+}
+
+#[test]
+fn every_variable_may_be_written_in_any_case() {
+    let settings = settings(&[("ocean__client_timeout", "7"), ("Application__Port", "9")]);
+
+    assert_eq!(settings.outbound.client_timeout, Duration::from_secs(7));
+    assert_eq!(settings.application.port, 9);
+}
+
+#[test]
+fn one_setting_in_two_spellings_is_told() {
+    insta::assert_snapshot!(
+        warnings(&[("ocean__client_timeout", "7"), ("OCEAN__CLIENT_TIMEOUT", "8")]),
+        @"`ocean__client_timeout` is ignored: `OCEAN__CLIENT_TIMEOUT` is the same setting and has another value"
+    );
+}
+
+#[test]
+fn a_single_variable_wins_over_a_section_in_json() {
+    let settings = settings(&[
+        (
+            "OCEAN__EVENT_LISTENER",
+            r#"{"type":"POLLING","interval":5,"resync_on_start":"no"}"#,
+        ),
+        ("OCEAN__EVENT_LISTENER__INTERVAL", "30"),
+    ]);
+
+    assert_eq!(
+        settings.event_listener,
+        EventListener::Polling {
+            interval: Duration::from_secs(30),
+            resync_on_start: false
+        }
+    );
+}
+
+#[test]
+fn an_inner_section_wins_over_an_outer_one_and_a_single_variable_over_both() {
+    let loaded = load(inputs(
+        PORT,
+        &[
+            (
+                "OCEAN__INTEGRATION",
+                r#"{"identifier":"outer","type":"PagerDuty","config":{"token":"outer","api_url":"https://outer"}}"#,
+            ),
+            ("OCEAN__INTEGRATION__CONFIG", r#"{"api_url":"https://inner","token":"inner"}"#),
+            ("OCEAN__INTEGRATION__CONFIG__TOKEN", "single"),
+        ],
+    ))
+    .unwrap();
+
+    let Settings {
+        integration,
+        sources,
+        ..
+    } = loaded.settings;
+    assert_eq!(integration.identifier, "outer");
+    assert_eq!(integration.kind, "pagerduty");
+    assert_eq!(sources.pagerduty[0].api_url.as_str(), "https://inner/");
+    let Credential::Fixed(token) = &sources.pagerduty[0].token else {
+        panic!("a token")
+    };
+    assert_eq!(token.expose_secret(), "single");
+}
+
+#[test]
+fn an_empty_optional_setting_counts_as_absent() {
+    let settings = settings(&[
+        ("OCEAN__PORT__BASE_URL", ""),
+        ("OCEAN__EVENT_LISTENER", " "),
+        ("OCEAN__SCHEDULED_RESYNC_INTERVAL", ""),
+        ("OCEAN__INTEGRATION__CONFIG__APP_HOST", ""),
+        ("OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY", ""),
+        ("HTTPS_PROXY", ""),
+        ("SSL_CERT_FILE", ""),
+    ]);
+
+    assert_eq!(settings.port.base_url.as_str(), "https://api.getport.io/");
+    assert_eq!(settings.scheduled_resync_interval, None);
+    assert_eq!(settings.sources.names(), [SourceName::Pagerduty]);
+    assert!(settings.outbound.extra_ca_files.is_empty());
+}
+
+#[test]
+fn every_event_listener_is_accepted() {
+    let listener = |json| settings(&[("OCEAN__EVENT_LISTENER", json)]).event_listener;
+
+    assert_eq!(listener(r#"{"type":"ONCE"}"#), EventListener::Once);
+    assert_eq!(
+        listener(r#"{"type":"WEBHOOKS_ONLY"}"#),
+        EventListener::WebhooksOnly
+    );
+    assert_eq!(
+        listener(r#"{"type":"ACTIONS_ONLY"}"#),
+        EventListener::ActionsOnly
+    );
+    assert_eq!(
+        listener(r#"{"type":"WEBHOOK","app_host":"https://me.example/"}"#),
+        EventListener::Webhook {
+            app_host: "https://me.example".parse().unwrap()
+        }
+    );
+    let EventListener::Kafka(kafka) = listener(r#"{"type":"KAFKA","brokers":"a:1, b:2"}"#) else {
+        panic!("a Kafka listener")
+    };
+    assert_eq!(kafka.brokers, ["a:1", "b:2"]);
+    assert_eq!(kafka.security_protocol, "SASL_SSL");
+    assert_eq!(kafka.consumer_poll_timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn an_option_of_another_event_listener_is_left_alone_with_a_warning() {
+    insta::assert_snapshot!(
+        warnings(&[
+            ("OCEAN__EVENT_LISTENER", r#"{"type":"ONCE","resyncOnStart":false}"#),
+            ("OCEAN__EVENT_LISTENER__INTERVAL", "60"),
+        ]),
+        @r"
+    `OCEAN__EVENT_LISTENER__INTERVAL` has no effect: the event listener ONCE has no such option
+    `OCEAN__EVENT_LISTENER (resyncOnStart)` is not a setting and has no effect; did you mean `OCEAN__EVENT_LISTENER__RESYNC_ON_START`?
+    "
+    );
+}
+
+#[test]
+fn the_base_url_falls_back_to_the_app_host() {
+    let app_host = (
+        "OCEAN__INTEGRATION__CONFIG__APP_HOST",
+        "https://app.example",
+    );
+
+    let fallen_back = settings(&[app_host]).live_events.base_url.unwrap();
+    assert_eq!(fallen_back.as_str(), "https://app.example/");
+    let given = settings(&[app_host, ("OCEAN__BASE_URL", "https://base.example/x/")]);
+    assert_eq!(
+        given.live_events.base_url.unwrap().as_str(),
+        "https://base.example/x"
+    );
+}
+
+#[test]
+fn more_than_port_takes_is_cut_with_a_warning() {
+    let more = &[("OCEAN__UPSERT_ENTITIES_BATCH_MAX_LENGTH", "50")];
+
+    assert_eq!(settings(more).upsert.batch_max_length, 20);
+    insta::assert_snapshot!(
+        warnings(more),
+        @"`OCEAN__UPSERT_ENTITIES_BATCH_MAX_LENGTH` is 50, but more than 20 is not possible: 20 is used"
+    );
+}
+
+#[test]
+fn settings_without_a_counterpart_are_accepted_and_listed_in_one_warning() {
+    insta::assert_snapshot!(
+        warnings(&[
+            ("OCEAN__STREAMING__ENABLED", "true"),
+            ("OCEAN__PROCESSING_MODE", "dsp"),
+            ("OCEAN__PROCESS_EXECUTION_MODE", "multi_process"),
+            ("OCEAN__ACTIONS_PROCESSOR__ENABLED", "false"),
+        ]),
+        @r"
+    `OCEAN__PROCESS_EXECUTION_MODE` is ignored: everything runs in one process
+    accepted, but without effect here: `OCEAN__PROCESSING_MODE`, `OCEAN__STREAMING__ENABLED`
+    "
+    );
+}
+
+#[test]
+fn unknown_settings_are_told_with_the_nearest_known_one() {
+    insta::assert_snapshot!(
+        warnings(&[
+            ("OCEAN__CLIENT_TIMOUT", "60"),
+            ("OCEAN__PORT__CLIENTID", "x"),
+            ("OCEAN__INTEGRATION__CONFIG__STATUSPAGE_APIKEY", "hidden-value"),
+            ("OCEAN__INTEGRATION__CONFIG__SOMETHING_ELSE", "x"),
+            ("OCEAN__ZZZ", "x"),
+            ("OCEAN__EVENT_LISTNER__TYPE", "ONCE"),
+            ("OCEAN__EVENT_LISTNER", "{}"),
+            ("OCEAN__TOKEN", "hidden-value"),
+            ("OCEAN__APPLICATION__LOG_LEVEL", "DEBUG"),
+            ("APPLICATION__LOGLEVEL", "DEBUG"),
+            ("APPLICATION__NAME_OF_ANOTHER_PROGRAM", "x"),
+            ("OCEAN____", "x"),
+        ]),
+        @r"
+    `APPLICATION__LOGLEVEL` is not a setting and has no effect; did you mean `APPLICATION__LOG_LEVEL`?
+    `OCEAN__APPLICATION__LOG_LEVEL` is not a setting and has no effect; did you mean `APPLICATION__LOG_LEVEL`?
+    `OCEAN__CLIENT_TIMOUT` is not a setting and has no effect; did you mean `OCEAN__CLIENT_TIMEOUT`?
+    `OCEAN__EVENT_LISTNER` is not a setting and has no effect; did you mean `OCEAN__EVENT_LISTENER`?
+    `OCEAN__EVENT_LISTNER__TYPE` is not a setting and has no effect; did you mean `OCEAN__EVENT_LISTENER__TYPE`?
+    `OCEAN__INTEGRATION__CONFIG__SOMETHING_ELSE` is not a setting and has no effect
+    `OCEAN__INTEGRATION__CONFIG__STATUSPAGE_APIKEY` is not a setting and has no effect; did you mean `OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY`?
+    `OCEAN__PORT__CLIENTID` is not a setting and has no effect; did you mean `OCEAN__PORT__CLIENT_ID`?
+    `OCEAN__TOKEN` is not a setting and has no effect; did you mean `OCEAN__INTEGRATION__CONFIG__TOKEN`?
+    `OCEAN__ZZZ` is not a setting and has no effect
+    `OCEAN____` is not a setting and has no effect
+    "
+    );
+}
+
+#[test]
+fn the_command_line_wins() {
+    let mut inputs = inputs(
+        PAGERDUTY,
+        &[
+            ("APPLICATION__LOG_LEVEL", "ERROR"),
+            ("APPLICATION__PORT", "1"),
+            ("OCEAN__INITIALIZE_PORT_RESOURCES", "true"),
+            (
+                "OCEAN__EVENT_LISTENER",
+                r#"{"type":"KAFKA","brokers":"a:1"}"#,
+            ),
+        ],
+    );
+    inputs.overrides = Overrides {
+        log_level: Some(LogLevel::Debug),
+        port: Some(2),
+        initialize_port_resources: Some(false),
+        once: true,
+    };
+
+    let Loaded { settings, warnings } = load(inputs).unwrap();
+
+    assert_eq!(settings.application.log_level, LogLevel::Debug);
+    assert_eq!(settings.application.port, 2);
+    assert!(!settings.initialize_port_resources);
+    assert_eq!(settings.event_listener, EventListener::Once);
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn certificates_and_proxies_come_from_the_usual_variables() {
+    let outbound = settings(&[
+        ("SSL_CERT_FILE", "/ca.pem"),
+        ("REQUESTS_CA_BUNDLE", "/bundle.pem"),
+        ("SSL_CERT_DIR", "/one:/two"),
+        ("HTTPS_PROXY", "proxy.example:3128"),
+        ("all_proxy", "socks5h://proxy.example:1080"),
+        ("NO_PROXY", "localhost,.svc"),
+    ])
+    .outbound;
+
+    assert_eq!(
+        outbound.extra_ca_files,
+        [PathBuf::from("/ca.pem"), "/bundle.pem".into()]
+    );
+    assert_eq!(
+        outbound.extra_ca_dirs,
+        [PathBuf::from("/one"), "/two".into()]
+    );
+    assert_eq!(
+        outbound.proxies,
+        ProxySettings {
+            http: None,
+            https: Some("http://proxy.example:3128".to_owned()),
+            all: Some("socks5h://proxy.example:1080".to_owned()),
+            no_proxy: Some("localhost,.svc".to_owned()),
+        }
+    );
+}
