@@ -1,0 +1,292 @@
+//! PagerDuty's REST API, version 2.
+//!
+//! Classic lists say themselves whether there is more. A reply that does not,
+//! though it is paged, is an error: taken for the last page it would make
+//! everything after it look deleted.
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderValue};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use super::credential::{CredentialSource, Secret};
+use super::error::shape;
+use super::{ApiError, BaseUrl, PAGE_SIZE};
+use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
+use crate::settings::{OutboundSettings, PagerdutyAccount};
+
+/// Asks for version 2 whatever the account's default is.
+const VERSION: HeaderValue = HeaderValue::from_static("application/vnd.pagerduty+json;version=2");
+
+/// Reads one PagerDuty account.
+pub struct PagerdutyClient {
+    http: HttpClient,
+    base: BaseUrl,
+    token: CredentialSource,
+    policy: RetryPolicy,
+    enrichment: RetryPolicy,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListPage {
+    pub objects: Vec<Value>,
+    /// Whether there are more objects after these.
+    pub more: bool,
+    /// How many there are in all, where that was asked for and is known.
+    pub total: Option<u64>,
+}
+
+/// One page of the incidents' analytics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnalyticsPage {
+    pub data: Vec<Value>,
+    pub more: bool,
+    /// Where the next page begins (`starting_after`).
+    pub last: Option<String>,
+}
+
+impl PagerdutyClient {
+    /// `per_minute`: requests in any rolling minute, shared by all clients of
+    /// this token; what PagerDuty announces narrows it further.
+    pub fn new(
+        account: &PagerdutyAccount,
+        outbound: &OutboundSettings,
+        per_minute: u32,
+    ) -> Result<Self, BuildError> {
+        let base = BaseUrl::new(&account.api_url)?;
+        let token = CredentialSource::new(&account.token, authorization, "the PagerDuty token")?;
+        let pacer = Pacer::shared(
+            "PagerDuty",
+            base.authority(),
+            &token.identity(),
+            Some(per_minute),
+        );
+        let http = HttpClient::new(
+            outbound,
+            outbound.verify_third_party,
+            outbound.client_timeout,
+            pacer,
+            RateHeaders::RateLimit,
+        )?;
+        Ok(Self {
+            http,
+            base,
+            token,
+            policy: RetryPolicy::STANDARD,
+            enrichment: RetryPolicy::ENRICHMENT,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.enrichment = policy.clone();
+        self.policy = policy;
+        self
+    }
+
+    /// One page of a classic list. Parameters are sent as given; arrays are
+    /// named `name[]` and repeated.
+    pub async fn list(
+        &self,
+        endpoint: &str,
+        query: &[(String, String)],
+        offset: u32,
+        with_total: bool,
+    ) -> Result<ListPage, ApiError> {
+        let mut url = self
+            .base
+            .join(endpoint.split('/').filter(|segment| !segment.is_empty()));
+        {
+            let mut pairs = url.query_pairs_mut();
+            pairs
+                .append_pair("offset", &offset.to_string())
+                .append_pair("limit", &PAGE_SIZE.to_string());
+            if with_total {
+                pairs.append_pair("total", "true");
+            }
+            pairs.extend_pairs(query);
+        }
+        let reply = self.send(Method::GET, &url, None, &self.policy).await?;
+        let more = more(&reply)?;
+        let total = reply
+            .body
+            .as_ref()
+            .and_then(|body| body.get("total"))
+            .and_then(Value::as_u64);
+        let key = list_key(endpoint, &reply)?;
+        Ok(ListPage {
+            objects: array(reply, &key)?,
+            more,
+            total,
+        })
+    }
+
+    /// The custom fields of a service or an incident (`services`, `incidents`).
+    pub async fn custom_field_values(
+        &self,
+        endpoint: &str,
+        id: &str,
+    ) -> Result<Vec<Value>, ApiError> {
+        let url = self.base.join([endpoint, id, "custom_fields", "values"]);
+        let reply = self.send(Method::GET, &url, None, &self.enrichment).await?;
+        array(reply, "custom_fields")
+    }
+
+    /// Figures by service. Services without incidents have no row.
+    pub async fn service_metrics(&self, body: &Value) -> Result<Vec<Value>, ApiError> {
+        let url = self
+            .base
+            .join(["analytics", "metrics", "incidents", "services"]);
+        let reply = self.post(&url, body).await?;
+        array(reply, "data")
+    }
+
+    /// Figures by incident.
+    pub async fn raw_incident_analytics(&self, body: &Value) -> Result<AnalyticsPage, ApiError> {
+        let url = self.base.join(["analytics", "raw", "incidents"]);
+        let reply = self.post(&url, body).await?;
+        let more = more(&reply)?;
+        let last = reply
+            .body
+            .as_ref()
+            .and_then(|body| body.get("last"))
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        if more && last.is_none() {
+            let problem = "it announces another page without saying where it begins";
+            return Err(ApiError::malformed(&reply, problem));
+        }
+        Ok(AnalyticsPage {
+            data: array(reply, "data")?,
+            more,
+            last,
+        })
+    }
+
+    /// Analytics are asked for with a POST, but only read.
+    async fn post(&self, url: &Url, body: &Value) -> Result<Reply, ApiError> {
+        let body = Bytes::from(body.to_string());
+        self.send(Method::POST, url, Some(body), &self.enrichment)
+            .await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<Bytes>,
+        policy: &RetryPolicy,
+    ) -> Result<Reply, ApiError> {
+        let request = || {
+            let request = Request::new(method.clone(), url.clone(), policy)
+                .header(ACCEPT, VERSION)
+                .safe_to_repeat();
+            match &body {
+                Some(body) => request.json(body.clone()),
+                None => request,
+            }
+        };
+        let (reply, token) = self.token.send(&self.http, request).await?;
+        if reply.is_success() {
+            return Ok(reply);
+        }
+        Err(ApiError::refused(reply, hint, &[token.token()]))
+    }
+}
+
+/// Whether another page follows.
+fn more(reply: &Reply) -> Result<bool, ApiError> {
+    let member = |name| reply.body.as_ref().and_then(|body| body.get(name));
+    match member("more") {
+        Some(Value::Bool(more)) => Ok(*more),
+        None | Some(Value::Null) => {
+            if member("next_cursor").is_some_and(|cursor| !cursor.is_null()) {
+                let problem = "the list is paged with a cursor, which Portolan cannot follow";
+                return Err(ApiError::malformed(reply, problem));
+            }
+            if member("offset").is_some() || member("limit").is_some() {
+                let problem = "the page does not say whether there are more";
+                return Err(ApiError::malformed(reply, problem));
+            }
+            // Short lists come whole.
+            Ok(false)
+        }
+        other => {
+            let problem = format!("`more` should be a boolean, not {}", shape(other));
+            Err(ApiError::malformed(reply, problem))
+        }
+    }
+}
+
+/// Under which key a list's objects are: named like the endpoint, except where
+/// it is not (`event_orchestrations` answers with `orchestrations`).
+fn list_key(endpoint: &str, reply: &Reply) -> Result<String, ApiError> {
+    let usual = endpoint
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or(endpoint);
+    let object = reply.body.as_ref().and_then(Value::as_object);
+    if let Some(object) = object {
+        if object.contains_key(usual) {
+            return Ok(usual.to_owned());
+        }
+        let mut arrays = object.iter().filter(|(_, value)| value.is_array());
+        if let (Some((only, _)), None) = (arrays.next(), arrays.next()) {
+            return Ok(only.clone());
+        }
+    }
+    let found = shape(reply.body.as_ref());
+    Err(ApiError::malformed(
+        reply,
+        format!("there is no list `{usual}` in it, but {found}"),
+    ))
+}
+
+fn array(mut reply: Reply, key: &str) -> Result<Vec<Value>, ApiError> {
+    match reply
+        .body
+        .as_mut()
+        .and_then(|body| body.get_mut(key))
+        .map(Value::take)
+    {
+        Some(Value::Array(objects)) => Ok(objects),
+        other => {
+            let problem = format!("`{key}` should be an array, not {}", shape(other.as_ref()));
+            Err(ApiError::malformed(&reply, problem))
+        }
+    }
+}
+
+/// OAuth tokens are told from API keys by how they begin.
+fn authorization(token: &Secret) -> String {
+    let text = token.text.expose_secret();
+    if token.from_file || text.starts_with("pd") {
+        format!("Bearer {text}")
+    } else {
+        format!("Token token={text}")
+    }
+}
+
+fn hint(status: u16) -> Option<&'static str> {
+    match status {
+        401 => Some(
+            "check TOKEN (PAGERDUTY_TOKEN): it is wrong, has been revoked or belongs to another region; accounts in the EU need API_URL=https://api.eu.pagerduty.com",
+        ),
+        402 => Some("the account's plan does not include this"),
+        403 => Some(
+            "the owner of TOKEN (PAGERDUTY_TOKEN) may not read this: check its role and scopes",
+        ),
+        404 => Some("check API_URL, and that the kind is a list of PagerDuty's REST API"),
+        429 => Some(
+            "something else uses the same token: give Portolan a token of its own, or lower OCEAN__RATE_LIMITS__PAGERDUTY_PER_MINUTE",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

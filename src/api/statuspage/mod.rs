@@ -1,0 +1,161 @@
+//! Statuspage's REST API, version 1.
+//!
+//! Lists are bare arrays: no total, no word on whether there is more. A list
+//! ends with the first page that is shorter than asked for, so whatever is not
+//! an array of objects must be an error.
+
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use super::credential::{CredentialSource, Secret};
+use super::error::shape;
+use super::{ApiError, BaseUrl, PAGE_SIZE};
+use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
+use crate::settings::{OutboundSettings, StatuspageAccount};
+
+/// Reads status pages with one API key.
+pub struct StatuspageClient {
+    http: HttpClient,
+    base: BaseUrl,
+    key: CredentialSource,
+    policy: RetryPolicy,
+}
+
+impl StatuspageClient {
+    /// `per_minute`: requests in any rolling minute, shared by all clients of
+    /// this key.
+    pub fn new(
+        account: &StatuspageAccount,
+        outbound: &OutboundSettings,
+        per_minute: u32,
+    ) -> Result<Self, BuildError> {
+        let base = BaseUrl::new(&account.host)?;
+        let key = CredentialSource::new(&account.api_key, authorization, "the Statuspage API key")?;
+        let pacer = Pacer::shared(
+            "Statuspage",
+            base.authority(),
+            &key.identity(),
+            Some(per_minute),
+        );
+        let http = HttpClient::new(
+            outbound,
+            outbound.verify_third_party,
+            outbound.client_timeout,
+            pacer,
+            RateHeaders::RetryAfter,
+        )?;
+        Ok(Self {
+            http,
+            base,
+            key,
+            policy: RetryPolicy::STANDARD,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The status pages that the key can see.
+    pub async fn pages(&self, page: u32) -> Result<Vec<Value>, ApiError> {
+        self.list(&["pages"], "per_page", page).await
+    }
+
+    pub async fn component_groups(&self, page_id: &str, page: u32) -> Result<Vec<Value>, ApiError> {
+        self.list(&["pages", page_id, "component-groups"], "per_page", page)
+            .await
+    }
+
+    /// Components, with the groups among them (`group: true`).
+    pub async fn components(&self, page_id: &str, page: u32) -> Result<Vec<Value>, ApiError> {
+        self.list(&["pages", page_id, "components"], "per_page", page)
+            .await
+    }
+
+    /// Incidents and maintenances, with their updates.
+    pub async fn incidents(&self, page_id: &str, page: u32) -> Result<Vec<Value>, ApiError> {
+        self.list(&["pages", page_id, "incidents"], "limit", page)
+            .await
+    }
+
+    /// One status page; none if there is no such page.
+    pub async fn page(&self, page_id: &str) -> Result<Option<Value>, ApiError> {
+        let reply = self.get(self.url(&["pages", page_id]), is_absent).await?;
+        if is_absent(&reply) {
+            return Ok(None);
+        }
+        match reply.body {
+            Some(page @ Value::Object(_)) => Ok(Some(page)),
+            ref other => {
+                let problem = format!("a page should be an object, not {}", shape(other.as_ref()));
+                Err(ApiError::malformed(&reply, problem))
+            }
+        }
+    }
+
+    async fn list(&self, path: &[&str], size: &str, page: u32) -> Result<Vec<Value>, ApiError> {
+        let mut url = self.url(path);
+        url.query_pairs_mut()
+            .append_pair("page", &page.to_string())
+            .append_pair(size, &PAGE_SIZE.to_string());
+        let reply = self.get(url, |_| false).await?;
+        match reply.body {
+            Some(Value::Array(objects)) if objects.iter().all(Value::is_object) => Ok(objects),
+            ref other => {
+                let problem = match other {
+                    Some(Value::Array(_)) => {
+                        "the list holds something other than objects".to_owned()
+                    }
+                    other => format!("a list should be an array, not {}", shape(other.as_ref())),
+                };
+                Err(ApiError::malformed(&reply, problem))
+            }
+        }
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        self.base
+            .join(std::iter::once("v1").chain(path.iter().copied()))
+    }
+
+    /// The reply, which is a success unless `accepted`.
+    async fn get(&self, url: Url, accepted: fn(&Reply) -> bool) -> Result<Reply, ApiError> {
+        let request = || Request::new(Method::GET, url.clone(), &self.policy);
+        let (reply, key) = self.key.send(&self.http, request).await?;
+        if reply.is_success() || accepted(&reply) {
+            return Ok(reply);
+        }
+        Err(ApiError::refused(reply, hint, &[key.token()]))
+    }
+}
+
+/// A 404 of Statuspage's own, which it explains in JSON; a page of something
+/// else that answers at this address says nothing about the object.
+fn is_absent(reply: &Reply) -> bool {
+    reply.status == 404 && reply.body.is_some()
+}
+
+fn authorization(key: &Secret) -> String {
+    format!("OAuth {}", key.text.expose_secret())
+}
+
+fn hint(status: u16) -> Option<&'static str> {
+    match status {
+        401 => Some("check STATUSPAGE_API_KEY: the key is wrong or has been revoked"),
+        403 => Some(
+            "the owner of STATUSPAGE_API_KEY may not read this status page: check the user's role and STATUSPAGE_IDS",
+        ),
+        404 => Some("check STATUSPAGE_IDS and STATUSPAGE_HOST"),
+        420 | 429 => Some(
+            "something else uses the same API key: give Portolan a key of its own, or lower OCEAN__RATE_LIMITS__STATUSPAGE_PER_MINUTE",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

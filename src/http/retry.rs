@@ -1,0 +1,343 @@
+//! Whether a request that went wrong is sent again, and when.
+//!
+//! [`decide`] is pure: chance is an argument and time is a sum, so a table
+//! tests it. Two questions decide. Could the request have had an effect? Then
+//! only a request that is safe to repeat is repeated; one that a rate limit
+//! turned away, or that never reached the server, had none and may always be
+//! sent again. And is the budget (attempts, and the sum of all waits) used up?
+//! Then the caller hears what came back last.
+
+use std::time::Duration;
+
+/// How much patience a request deserves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How often the request is sent at most, the first time included.
+    pub attempts: u32,
+    /// The most that all waits together may take. Waiting one's turn in a
+    /// pacer is not counted: that is throughput, not failure.
+    pub total_wait: Duration,
+    /// Upper bound of the first wait; it doubles with each further one.
+    pub first_wait: Duration,
+    /// The same for a rate limit that does not say how long it lasts: minutes
+    /// are counted there, so asking again within a second only costs attempts.
+    pub first_rate_limit_wait: Duration,
+    /// What the doubling stops at.
+    pub longest_wait: Duration,
+    /// The longest wait that a server may ask for. More than this is an error
+    /// that says when to come back.
+    pub longest_ordered_wait: Duration,
+}
+
+impl RetryPolicy {
+    /// For what a resync cannot do without: rides out a vendor's restart.
+    pub const STANDARD: Self = Self {
+        attempts: 10,
+        total_wait: Duration::from_secs(600),
+        first_wait: Duration::from_millis(300),
+        first_rate_limit_wait: Duration::from_secs(2),
+        longest_wait: Duration::from_secs(30),
+        longest_ordered_wait: Duration::from_secs(300),
+    };
+
+    /// For what only enriches an object: not worth holding the object back.
+    pub const ENRICHMENT: Self = Self {
+        attempts: 4,
+        total_wait: Duration::from_secs(60),
+        first_wait: Duration::from_millis(300),
+        first_rate_limit_wait: Duration::from_secs(2),
+        longest_wait: Duration::from_secs(5),
+        longest_ordered_wait: Duration::from_secs(60),
+    };
+}
+
+/// What an attempt came to, when it did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// An answer other than 2xx.
+    Status(u16),
+    /// No connection came about: name not found, refused, proxy down.
+    NotConnected,
+    /// The other side's certificate is not trusted. Asking again changes nothing.
+    NotTrusted,
+    /// The connection was lost after the request may have been read.
+    Interrupted,
+    /// The deadline passed after the request may have been read.
+    TimedOut,
+    /// A 2xx whose body was cut short or is not JSON.
+    UnusableBody,
+    /// A 2xx whose body is larger than accepted.
+    TooLarge,
+}
+
+impl Outcome {
+    /// Whether a rate limit turned the request away.
+    pub(crate) const fn is_rate_limit(self) -> bool {
+        // 420 is Statuspage's.
+        matches!(self, Self::Status(420 | 429))
+    }
+
+    const fn effect(self) -> Effect {
+        match self {
+            Self::Status(420 | 429) | Self::NotConnected => Effect::None,
+            Self::Status(408 | 500 | 502 | 503 | 504)
+            | Self::Interrupted
+            | Self::TimedOut
+            | Self::UnusableBody => Effect::Unknown,
+            Self::Status(_) | Self::NotTrusted | Self::TooLarge => Effect::Final,
+        }
+    }
+}
+
+enum Effect {
+    /// The request changed nothing.
+    None,
+    /// The request may have changed something.
+    Unknown,
+    /// The answer would be the same again.
+    Final,
+}
+
+/// An attempt that did not succeed, with what matters for sending it again.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    pub(crate) outcome: Outcome,
+    /// Whether sending the request twice does no harm.
+    pub(crate) repeatable: bool,
+    /// How often it was sent, this time included.
+    pub(crate) attempt: u32,
+    /// What was waited before this attempt, in all.
+    pub(crate) waited: Duration,
+    /// How long the server asked to be left alone.
+    pub(crate) ordered: Option<Duration>,
+    /// A daily quota is used up: waiting within reason is no use.
+    pub(crate) quota_spent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    RetryAfter(Duration),
+    GiveUp,
+}
+
+/// Whether to send the request again. `chance` is drawn from `0.0..1.0`.
+pub(crate) fn decide(policy: &RetryPolicy, failed: &Failed, chance: f64) -> Decision {
+    let may_repeat = match failed.outcome.effect() {
+        Effect::None => true,
+        Effect::Unknown => failed.repeatable,
+        Effect::Final => false,
+    };
+    if !may_repeat || failed.quota_spent || failed.attempt >= policy.attempts {
+        return Decision::GiveUp;
+    }
+
+    let wait = match failed.ordered {
+        Some(ordered) if ordered > policy.longest_ordered_wait => return Decision::GiveUp,
+        Some(ordered) if !ordered.is_zero() => ordered,
+        // "At once" from a server that just refused is no advice to follow.
+        _ => backoff(policy, failed, chance),
+    };
+    if failed.waited + wait > policy.total_wait {
+        return Decision::GiveUp;
+    }
+    Decision::RetryAfter(wait)
+}
+
+/// Exponential with full jitter: programs that failed together do not come
+/// back together.
+fn backoff(policy: &RetryPolicy, failed: &Failed, chance: f64) -> Duration {
+    let first = if failed.outcome.is_rate_limit() {
+        policy.first_rate_limit_wait
+    } else {
+        policy.first_wait
+    };
+    let doublings = failed.attempt.saturating_sub(1).min(31);
+    let bound = first
+        .saturating_mul(1 << doublings)
+        .min(policy.longest_wait);
+    bound.mul_f64(chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome::{
+        Interrupted, NotConnected, NotTrusted, Status, TimedOut, TooLarge, UnusableBody,
+    };
+    use super::*;
+
+    fn failed(outcome: Outcome) -> Failed {
+        Failed {
+            outcome,
+            repeatable: true,
+            attempt: 1,
+            waited: Duration::ZERO,
+            ordered: None,
+            quota_spent: false,
+        }
+    }
+
+    fn is_repeated(failed: &Failed) -> bool {
+        decide(&RetryPolicy::STANDARD, failed, 0.5) != Decision::GiveUp
+    }
+
+    #[test]
+    fn what_is_repeated_depends_on_the_outcome_and_on_whether_repeating_is_safe() {
+        // (outcome, repeated when safe to repeat, repeated when not)
+        let table = [
+            (Status(420), true, true),
+            (Status(429), true, true),
+            (NotConnected, true, true),
+            (Status(408), true, false),
+            (Status(500), true, false),
+            (Status(502), true, false),
+            (Status(503), true, false),
+            (Status(504), true, false),
+            (Interrupted, true, false),
+            (TimedOut, true, false),
+            (UnusableBody, true, false),
+            (Status(301), false, false),
+            (Status(400), false, false),
+            (Status(401), false, false),
+            (Status(402), false, false),
+            (Status(403), false, false),
+            (Status(404), false, false),
+            (Status(409), false, false),
+            (Status(413), false, false),
+            (Status(422), false, false),
+            (Status(501), false, false),
+            (NotTrusted, false, false),
+            (TooLarge, false, false),
+        ];
+        for (outcome, safe, unsafe_) in table {
+            let safely = failed(outcome);
+            let unsafely = Failed {
+                repeatable: false,
+                ..failed(outcome)
+            };
+            assert_eq!(is_repeated(&safely), safe, "{outcome:?}, safe to repeat");
+            assert_eq!(
+                is_repeated(&unsafely),
+                unsafe_,
+                "{outcome:?}, not safe to repeat"
+            );
+        }
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_its_bound_and_chance_decides_how_much_of_it() {
+        let table = [
+            (1, 1.0, 300),
+            (1, 0.5, 150),
+            (1, 0.0, 0),
+            (2, 1.0, 600),
+            (5, 1.0, 4_800),
+            (7, 1.0, 19_200),
+            (8, 1.0, 30_000),
+            (9, 1.0, 30_000),
+        ];
+        for (attempt, chance, milliseconds) in table {
+            let failed = Failed {
+                attempt,
+                ..failed(Status(503))
+            };
+            assert_eq!(
+                decide(&RetryPolicy::STANDARD, &failed, chance),
+                Decision::RetryAfter(Duration::from_millis(milliseconds)),
+                "attempt {attempt}, chance {chance}",
+            );
+        }
+    }
+
+    #[test]
+    fn a_rate_limit_that_does_not_say_how_long_is_given_more_time() {
+        assert_eq!(
+            decide(&RetryPolicy::STANDARD, &failed(Status(420)), 1.0),
+            Decision::RetryAfter(Duration::from_secs(2)),
+        );
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_waited_to_the_second_whatever_chance_says() {
+        for status in [420, 429, 503] {
+            let failed = Failed {
+                ordered: Some(Duration::from_secs(42)),
+                ..failed(Status(status))
+            };
+            assert_eq!(
+                decide(&RetryPolicy::STANDARD, &failed, 0.1),
+                Decision::RetryAfter(Duration::from_secs(42)),
+            );
+        }
+    }
+
+    #[test]
+    fn an_order_to_come_back_at_once_still_backs_off() {
+        let failed = Failed {
+            ordered: Some(Duration::ZERO),
+            ..failed(Status(503))
+        };
+        assert_eq!(
+            decide(&RetryPolicy::STANDARD, &failed, 1.0),
+            Decision::RetryAfter(Duration::from_millis(300)),
+        );
+    }
+
+    #[test]
+    fn a_wait_longer_than_the_cap_is_not_waited() {
+        let longest = RetryPolicy::STANDARD.longest_ordered_wait;
+        let at_the_cap = Failed {
+            ordered: Some(longest),
+            ..failed(Status(429))
+        };
+        let beyond = Failed {
+            ordered: Some(longest + Duration::from_secs(1)),
+            ..failed(Status(429))
+        };
+        assert!(is_repeated(&at_the_cap));
+        assert!(!is_repeated(&beyond));
+    }
+
+    #[test]
+    fn a_spent_quota_is_not_waited_for() {
+        let failed = Failed {
+            quota_spent: true,
+            ..failed(Status(429))
+        };
+        assert!(!is_repeated(&failed));
+    }
+
+    #[test]
+    fn both_budgets_end() {
+        let last = Failed {
+            attempt: RetryPolicy::STANDARD.attempts,
+            ..failed(Status(503))
+        };
+        assert!(!is_repeated(&last));
+
+        let long = Failed {
+            waited: RetryPolicy::STANDARD.total_wait,
+            ..failed(Status(503))
+        };
+        assert!(!is_repeated(&long));
+    }
+
+    #[test]
+    fn enrichment_gives_up_within_its_smaller_budget() {
+        let mut attempt = 1;
+        let mut waited = Duration::ZERO;
+        while let Decision::RetryAfter(wait) = decide(
+            &RetryPolicy::ENRICHMENT,
+            &Failed {
+                attempt,
+                waited,
+                ..failed(Status(500))
+            },
+            1.0,
+        ) {
+            attempt += 1;
+            waited += wait;
+        }
+        assert_eq!(attempt, 4);
+        assert!(waited <= Duration::from_secs(3), "{waited:?}");
+    }
+}
