@@ -13,8 +13,6 @@ mod error;
 mod pagerduty;
 mod port;
 mod statuspage;
-#[cfg(test)]
-mod testing;
 
 use url::Url;
 

@@ -23,6 +23,8 @@ mod headers;
 mod pacing;
 mod retry;
 mod safe_url;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use client::{Expect, HttpClient, Reply, Request};
 pub use connection::BuildError;

@@ -14,8 +14,9 @@ use std::time::Duration;
 pub struct RetryPolicy {
     /// How often the request is sent at most, the first time included.
     pub attempts: u32,
-    /// The most that all waits together may take. Waiting one's turn in a
-    /// pacer is not counted: that is throughput, not failure.
+    /// The most that may be waited in all, for answers that did not help and
+    /// between them. Waiting one's turn in a pacer is not counted: that is
+    /// throughput, not failure.
     pub total_wait: Duration,
     /// Upper bound of the first wait; it doubles with each further one.
     pub first_wait: Duration,
@@ -106,7 +107,7 @@ pub(crate) struct Failed {
     pub(crate) repeatable: bool,
     /// How often it was sent, this time included.
     pub(crate) attempt: u32,
-    /// What was waited before this attempt, in all.
+    /// What has been waited so far, for answers and between them.
     pub(crate) waited: Duration,
     /// How long the server asked to be left alone.
     pub(crate) ordered: Option<Duration>,

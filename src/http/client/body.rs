@@ -3,6 +3,9 @@
 use bytes::BytesMut;
 use reqwest::Response;
 
+/// How much memory is set aside on the server's word alone.
+const TRUSTED: usize = 1024 * 1024;
+
 /// Why a body could not be read to its end.
 pub(super) enum Unread {
     /// The rest of it did not come, or its compression is broken.
@@ -17,7 +20,7 @@ pub(super) async fn read(response: &mut Response, cap: usize) -> Result<BytesMut
     if expected > cap {
         return Err(Unread::TooLarge);
     }
-    let mut body = BytesMut::with_capacity(expected);
+    let mut body = BytesMut::with_capacity(expected.min(TRUSTED));
     while let Some(chunk) = response.chunk().await.map_err(|_| Unread::CutShort)? {
         if body.len() + chunk.len() > cap {
             return Err(Unread::TooLarge);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 use url::Url;
 
@@ -21,7 +21,7 @@ use super::connection::{self, BuildError};
 use super::error::{BodyProblem, Call, HttpError, verb};
 use super::headers::is_daily_quota_spent;
 use super::retry::{Decision, Failed, Outcome, RetryPolicy, decide};
-use super::{Pacer, RateHeaders, SafeUrl};
+use super::{Pacer, RateHeaders, SafeUrl, Slot};
 use crate::settings::OutboundSettings;
 
 /// The largest page of any API is a few MiB.
@@ -168,10 +168,13 @@ impl HttpClient {
         let mut attempt = 1;
         let mut waited = Duration::ZERO;
         loop {
-            let result = match self.attempt(request, attempt).await {
+            let slot = self.pacer.acquire().await;
+            let began = Instant::now();
+            let result = match self.attempt(request, attempt, slot).await {
                 Ok(reply) if reply.is_success() => return Ok(reply),
                 other => other,
             };
+            waited += began.elapsed();
             let (outcome, ordered, quota_spent) = match &result {
                 Ok(reply) => (
                     Outcome::Status(reply.status),
@@ -215,8 +218,12 @@ impl HttpClient {
         }
     }
 
-    async fn attempt(&self, request: &Request<'_>, attempt: u32) -> Result<Reply, Failure> {
-        let slot = self.pacer.acquire().await;
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        attempt: u32,
+        slot: Slot,
+    ) -> Result<Reply, Failure> {
         let mut sent = self
             .connection
             .request(request.method.clone(), request.url.clone())
@@ -234,7 +241,7 @@ impl HttpClient {
             let body = if (200..300).contains(&status) {
                 self.read_success(&mut response, request.expect).await?
             } else {
-                read_leniently(&mut response).await
+                read_leniently(&mut response, ERROR_BODY_CAP).await
             };
             let headers = std::mem::take(response.headers_mut());
             Ok(Reply {
@@ -257,7 +264,7 @@ impl HttpClient {
         expect: Expect,
     ) -> Result<Option<Value>, Failure> {
         if expect == Expect::Success {
-            return Ok(read_leniently(response).await);
+            return Ok(read_leniently(response, self.body_cap).await);
         }
         let status = response.status().as_u16();
         let problem = match body::read(response, self.body_cap).await {
@@ -294,8 +301,8 @@ impl HttpClient {
 }
 
 /// The body of an answer whose status already says what counts.
-async fn read_leniently(response: &mut reqwest::Response) -> Option<Value> {
-    let body = body::read(response, ERROR_BODY_CAP).await.ok()?;
+async fn read_leniently(response: &mut reqwest::Response, cap: usize) -> Option<Value> {
+    let body = body::read(response, cap).await.ok()?;
     serde_json::from_slice(&body).ok()
 }
 
@@ -326,21 +333,19 @@ impl Failure {
     }
 }
 
-/// Whether a certificate was refused, ours or theirs. Other trouble in TLS may
-/// pass.
-fn is_about_trust(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let tls = error.downcast_ref::<rustls::Error>().or_else(|| {
-            // An I/O error leaves what it wraps out of its chain.
-            error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
-        });
-        if let Some(tls) = tls {
-            return matches!(tls, rustls::Error::InvalidCertificate(_));
-        }
-        cause = error.source();
+/// Whether the server's certificate was refused. Other trouble in TLS may pass.
+fn is_about_trust(error: &(dyn StdError + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
     }
-    false
+    // An I/O error leaves what it wraps out of its chain.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => is_about_trust(wrapped),
+        None => error.source().is_some_and(is_about_trust),
+    }
 }
 
 #[cfg(test)]

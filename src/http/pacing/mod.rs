@@ -142,7 +142,7 @@ impl Pacer {
             Turn::Now => state.start(now),
             Turn::At(until) => {
                 if state.announce(now, until, WORTH_SAYING) {
-                    let seconds = (until - now).as_secs();
+                    let seconds = until.duration_since(now).as_millis().div_ceil(1_000);
                     let api = self.api;
                     info!(api, seconds, "Waiting {seconds} s for {api}'s rate limit");
                 }
