@@ -20,6 +20,8 @@ use crate::settings::{OutboundSettings, PagerdutyAccount};
 /// Asks for version 2 whatever the account's default is.
 const VERSION: HeaderValue = HeaderValue::from_static("application/vnd.pagerduty+json;version=2");
 
+const UNSAID: &str = "the page does not say whether there are more";
+
 /// Reads one PagerDuty account.
 pub struct PagerdutyClient {
     http: HttpClient,
@@ -117,6 +119,13 @@ impl PagerdutyClient {
             .and_then(|body| body.get("total"))
             .and_then(Value::as_u64);
         let key = list_key(endpoint, &reply)?;
+        if reply
+            .body
+            .as_ref()
+            .is_some_and(|body| is_suspiciously_full(body, &key))
+        {
+            return Err(ApiError::malformed(&reply, UNSAID));
+        }
         Ok(ListPage {
             objects: array(reply, &key)?,
             more,
@@ -200,25 +209,31 @@ impl PagerdutyClient {
 /// Whether another page follows.
 fn more(reply: &Reply) -> Result<bool, ApiError> {
     let member = |name| reply.body.as_ref().and_then(|body| body.get(name));
-    match member("more") {
-        Some(Value::Bool(more)) => Ok(*more),
-        None | Some(Value::Null) => {
-            if member("next_cursor").is_some_and(|cursor| !cursor.is_null()) {
-                let problem = "the list is paged with a cursor, which Portolan cannot follow";
-                return Err(ApiError::malformed(reply, problem));
-            }
+    match (member("more"), member("next_cursor")) {
+        (Some(Value::Bool(more)), _) => Ok(*more),
+        (None | Some(Value::Null), Some(Value::Null)) => Ok(false),
+        (None | Some(Value::Null), Some(_)) => Err(ApiError::malformed(
+            reply,
+            "the list is paged with a cursor, which Portolan cannot follow",
+        )),
+        (None | Some(Value::Null), None) => {
             if member("offset").is_some() || member("limit").is_some() {
-                let problem = "the page does not say whether there are more";
-                return Err(ApiError::malformed(reply, problem));
+                return Err(ApiError::malformed(reply, UNSAID));
             }
             // Short lists come whole.
             Ok(false)
         }
-        other => {
+        (other, _) => {
             let problem = format!("`more` should be a boolean, not {}", shape(other));
             Err(ApiError::malformed(reply, problem))
         }
     }
+}
+
+/// Whether a list that seems to come whole has exactly the length of a page.
+fn is_suspiciously_full(body: &Value, key: &str) -> bool {
+    let is_paged = body.get("more").is_some() || body.get("next_cursor").is_some();
+    !is_paged && body.get(key).and_then(Value::as_array).map(Vec::len) == Some(PAGE_SIZE)
 }
 
 /// Under which key a list's objects are: named like the endpoint, except where

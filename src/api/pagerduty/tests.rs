@@ -91,7 +91,7 @@ async fn the_objects_are_found_also_under_a_key_that_is_not_the_endpoints() {
         ),
         (
             "status_dashboards",
-            json!({"status_dashboards": [{}], "next_cursor": null, "limit": 100, "more": false}),
+            json!({"status_dashboards": [{}], "next_cursor": null, "limit": 100}),
         ),
     ];
     for (endpoint, body) in table {
@@ -111,6 +111,10 @@ async fn a_page_from_which_the_rest_of_the_list_cannot_be_told_is_an_error() {
     let table = [
         (
             json!({"services": [], "limit": 100, "offset": 0}),
+            "does not say whether there are more",
+        ),
+        (
+            json!({"services": vec![json!({}); 100]}),
             "does not say whether there are more",
         ),
         (
