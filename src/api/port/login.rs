@@ -5,6 +5,7 @@
 //! before has done so. A token is replaced shortly before it expires, so that a
 //! request does not set out with one that ends on the way.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Login {
     client_secret: SecretString,
     user_agent: HeaderValue,
     turn: Semaphore,
+    /// How many logins have failed.
+    failures: AtomicUsize,
     token: Mutex<Option<Token>>,
 }
 
@@ -69,6 +72,7 @@ impl Login {
             client_secret,
             user_agent,
             turn: Semaphore::new(1),
+            failures: AtomicUsize::new(0),
             token: Mutex::default(),
         }
     }
@@ -97,12 +101,27 @@ impl Login {
         policy: &RetryPolicy,
         refused: Option<&Token>,
     ) -> Result<Token, ApiError> {
+        let failures = self.failures.load(Ordering::Relaxed);
         // Fails only once closed, and nobody closes it.
         let _turn = self.turn.acquire().await;
         if let Some(token) = self.usable(refused) {
             return Ok(token);
         }
-        self.log_in(http, policy).await
+        // Someone before has just been patient in vain. If each of those who
+        // waited were as patient, one after the other, an outage would last
+        // many times as long for the last of them.
+        let once = RetryPolicy {
+            attempts: 1,
+            ..policy.clone()
+        };
+        let is_first = self.failures.load(Ordering::Relaxed) == failures;
+        let result = self
+            .log_in(http, if is_first { policy } else { &once })
+            .await;
+        if result.is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        result
     }
 
     /// Logs in whether or not there is a token.

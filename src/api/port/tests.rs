@@ -179,6 +179,15 @@ async fn wrong_credentials_fail_at_once_with_a_hint_and_without_the_secret() {
 }
 
 #[tokio::test]
+async fn those_who_waited_for_a_login_that_failed_are_not_patient_once_more() {
+    let server = Server::deciding(|_| Answer::status(503)).await;
+    let client = client(&server);
+    let results = join_all((0..5).map(|_| client.organization())).await;
+    assert!(results.iter().all(Result::is_err));
+    assert_eq!(server.count(), 3 + 4);
+}
+
+#[tokio::test]
 async fn a_login_without_a_token_is_an_error() {
     let server = Server::answering([Answer::json(&json!({"ok": true}))]).await;
     let error = client(&server).log_in().await.unwrap_err();
