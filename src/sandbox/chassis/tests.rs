@@ -1,0 +1,1 @@
+//! The chassis through real HTTP, with a world that only echoes.
