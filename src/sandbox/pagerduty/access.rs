@@ -45,12 +45,7 @@ impl Simulator<Pagerduty> {
 
     /// Changes an object in place; false when there is none.
     pub fn update(&self, endpoint: &str, id: &str, change: impl FnOnce(&mut Value)) -> bool {
-        self.world(|world| {
-            world
-                .tables
-                .get_mut(endpoint)
-                .is_some_and(|table| table.update(id, change))
-        })
+        self.world(|world| world.update(endpoint, id, change))
     }
 
     pub fn remove(&self, endpoint: &str, id: &str) -> Option<Value> {

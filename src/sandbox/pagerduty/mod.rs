@@ -155,6 +155,18 @@ impl Pagerduty {
             .insert(object);
     }
 
+    /// Changes an object in place; false when there is none.
+    pub(super) fn update(
+        &mut self,
+        endpoint: &str,
+        id: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> bool {
+        self.tables
+            .get_mut(endpoint)
+            .is_some_and(|table| table.update(id, change))
+    }
+
     pub(super) fn set_custom_fields(&mut self, endpoint: &str, id: &str, values: Vec<Value>) {
         self.custom_fields
             .insert((endpoint.to_owned(), id.to_owned()), values);

@@ -6,6 +6,9 @@
 //! counts from 1, the list of pages ignores paging, and groups show up among
 //! the components as components that are groups.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
