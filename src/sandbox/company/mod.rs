@@ -1,0 +1,154 @@
+//! The company whose status pages and on-calls the sandbox shows.
+//!
+//! Halyard, which moves parcels and the money for them, is made up: names come
+//! from lists in `resources/sandbox/`, numbers from a seeded generator, and all
+//! dates lie relative to the sandbox's present, so that listings which look
+//! back a month always find something. The examples of Port's documentation
+//! live in it as well, with the dates that they have there; where these say
+//! `"None"`, the vendor's `null` is meant.
+//!
+//! It is awkward where real companies are: people who left but stand in a
+//! schedule, on-calls that never end, services that nobody watches, updates
+//! that name no components, texts in several scripts. But it is legal: Port
+//! accepts everything that the default mapping makes of it.
+
+mod incidents;
+mod organisation;
+mod random;
+mod status;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use self::random::Random;
+use self::words::Words;
+use super::DatasetSize;
+use super::pagerduty::Pagerduty;
+use super::statuspage::Statuspage;
+
+const STATUSPAGE_EXAMPLE: &str = include_str!("../../../resources/sandbox/statuspage-example.json");
+const PAGERDUTY_EXAMPLE: &str = include_str!("../../../resources/sandbox/pagerduty-example.json");
+
+/// How much there is of everything, beside the examples.
+struct Plan {
+    pages: usize,
+    groups: usize,
+    incidents: usize,
+    teams: usize,
+    users: usize,
+    services: usize,
+    /// Resolved incidents of the last weeks, and older ones.
+    resolved: (usize, usize),
+    /// Open incidents of the last weeks, and older ones.
+    open: (usize, usize),
+    /// People who are permanently on call for several policies.
+    double_duty: bool,
+}
+
+impl Plan {
+    const fn of(size: DatasetSize) -> Self {
+        match size {
+            DatasetSize::Small => Self {
+                pages: 2,
+                groups: 3,
+                incidents: 18,
+                teams: 6,
+                users: 24,
+                services: 14,
+                resolved: (50, 10),
+                open: (9, 3),
+                double_duty: false,
+            },
+            DatasetSize::Medium => Self {
+                pages: 5,
+                groups: 6,
+                incidents: 110,
+                teams: 20,
+                users: 160,
+                services: 130,
+                resolved: (1_300, 400),
+                open: (60, 20),
+                double_duty: true,
+            },
+            DatasetSize::Large => Self {
+                pages: 11,
+                groups: 12,
+                incidents: 350,
+                teams: 60,
+                users: 600,
+                services: 480,
+                resolved: (11_500, 1_200),
+                open: (150, 100),
+                double_duty: true,
+            },
+        }
+    }
+}
+
+/// A company of some size at some time.
+pub(super) struct Company {
+    plan: Plan,
+    seed: u64,
+    now: Timestamp,
+    words: Words,
+}
+
+impl Company {
+    pub(super) fn new(size: DatasetSize, seed: u64, now: Timestamp) -> Self {
+        Self {
+            plan: Plan::of(size),
+            seed,
+            now,
+            words: Words::load(),
+        }
+    }
+
+    /// Fills the status pages.
+    pub(super) fn fill_statuspage(&self, world: &mut Statuspage) {
+        for (kind, object) in example(STATUSPAGE_EXAMPLE) {
+            world.insert(&kind, &object);
+        }
+        status::fill(self, &mut Random::new(self.seed, 1), world);
+    }
+
+    /// Fills the PagerDuty account.
+    pub(super) fn fill_pagerduty(&self, world: &mut Pagerduty) {
+        for (endpoint, object) in example(PAGERDUTY_EXAMPLE) {
+            world.insert(&endpoint, &object);
+        }
+        let mut random = Random::new(self.seed, 2);
+        let organisation = organisation::fill(self, &mut random, world);
+        incidents::fill(self, &organisation, &mut random, world);
+    }
+
+    /// So long before the sandbox's present, to the second.
+    fn ago(&self, minutes: i64) -> Timestamp {
+        self.after(self.now, -minutes)
+    }
+
+    fn after(&self, start: Timestamp, minutes: i64) -> Timestamp {
+        let whole = Timestamp::from_second(start.as_second()).unwrap_or(self.now);
+        whole
+            .saturating_add(SignedDuration::from_mins(minutes))
+            .unwrap_or(self.now)
+    }
+}
+
+const HOUR: i64 = 60;
+const DAY: i64 = 24 * HOUR;
+
+/// The objects of an embedded example, with their kinds.
+fn example(text: &str) -> Vec<(String, Value)> {
+    let all: Map<String, Value> =
+        serde_json::from_str(text).expect("the embedded examples are JSON objects");
+    let lists = all.into_iter().filter_map(|(kind, list)| match list {
+        Value::Array(objects) => Some((kind, objects)),
+        _ => None,
+    });
+    lists
+        .flat_map(|(kind, list)| list.into_iter().map(move |object| (kind.clone(), object)))
+        .collect()
+}

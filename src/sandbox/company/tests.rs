@@ -1,0 +1,226 @@
+//! The company is believable, and legal in the eyes of Port.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use url::Url;
+
+use super::super::chassis::Simulator;
+use super::super::pagerduty::Pagerduty;
+use super::super::statuspage::Statuspage;
+use super::super::{Sandbox, SandboxOptions};
+
+async fn sandbox() -> (Simulator<Statuspage>, Simulator<Pagerduty>) {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    (sandbox.statuspage, sandbox.pagerduty)
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object[key].as_str().unwrap_or_default()
+}
+
+/// Fails unless each of the fields is null or a date and time.
+fn assert_dates(objects: &[Value], fields: &[&str]) {
+    for object in objects {
+        for field in fields {
+            let fits = match &object[field] {
+                Value::Null => true,
+                value => value.as_str().unwrap().parse::<jiff::Timestamp>().is_ok(),
+            };
+            assert!(fits, "{field} of {object}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn addresses_dates_and_choices_are_what_the_default_blueprints_take() {
+    let (statuspage, pagerduty) = sandbox().await;
+
+    for endpoint in [
+        "services",
+        "incidents",
+        "schedules",
+        "escalation_policies",
+        "users",
+    ] {
+        for object in pagerduty.objects(endpoint) {
+            assert!(Url::parse(text(&object, "html_url")).is_ok(), "{object}");
+        }
+    }
+    for user in pagerduty.objects("users") {
+        let email = text(&user, "email");
+        assert!(
+            email.is_ascii()
+                && email
+                    .split_once('@')
+                    .is_some_and(|(_, host)| host.contains('.'))
+        );
+        assert!(!email.contains([' ', '\'']), "{email}");
+    }
+    assert_dates(
+        &pagerduty.objects("incidents"),
+        &["created_at", "updated_at", "resolved_at"],
+    );
+    assert_dates(&pagerduty.objects("oncalls"), &["start", "end"]);
+    assert_dates(
+        &statuspage.objects("incident"),
+        &["created_at", "resolved_at", "scheduled_for"],
+    );
+    assert_dates(
+        &statuspage.objects("incident_update"),
+        &["created_at", "display_at"],
+    );
+    for incident in statuspage.objects("incident") {
+        assert!(["none", "minor", "major", "critical"].contains(&text(&incident, "impact")));
+        assert!(Url::parse(text(&incident, "shortlink")).is_ok());
+    }
+    for page in statuspage.objects("statuspage") {
+        assert!(
+            page["url"]
+                .as_str()
+                .is_none_or(|url| Url::parse(url).is_ok())
+        );
+    }
+}
+
+#[tokio::test]
+async fn everything_that_is_referred_to_exists() {
+    let (statuspage, pagerduty) = sandbox().await;
+    let ids = |objects: Vec<Value>| -> BTreeSet<String> {
+        objects
+            .iter()
+            .map(|object| text(object, "id").to_owned())
+            .collect()
+    };
+    let components = ids(statuspage.objects("component"));
+    let groups = ids(statuspage.objects("component_group"));
+    for component in statuspage.objects("component") {
+        assert!(component["group_id"].is_null() || groups.contains(text(&component, "group_id")));
+    }
+    for update in statuspage.objects("incident_update") {
+        for affected in update["affected_components"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            assert!(components.contains(text(affected, "code")), "{update}");
+        }
+    }
+    let services = ids(pagerduty.objects("services"));
+    let policies = ids(pagerduty.objects("escalation_policies"));
+    let schedules = ids(pagerduty.objects("schedules"));
+    let entries = ids(pagerduty.objects("log_entries"));
+    for incident in pagerduty.objects("incidents") {
+        assert!(services.contains(text(&incident["service"], "id")));
+        assert!(entries.contains(text(&incident["first_trigger_log_entry"], "id")));
+    }
+    for oncall in pagerduty.objects("oncalls") {
+        assert!(policies.contains(text(&oncall["escalation_policy"], "id")));
+        let schedule = &oncall["schedule"];
+        assert!(schedule.is_null() || schedules.contains(text(schedule, "id")));
+    }
+    for service in pagerduty.objects("services") {
+        assert!(policies.contains(text(&service["escalation_policy"], "id")));
+    }
+}
+
+#[tokio::test]
+async fn the_awkward_cases_are_all_there() {
+    let (statuspage, pagerduty) = sandbox().await;
+    let incidents = statuspage.objects("incident");
+    let updates = statuspage.objects("incident_update");
+    let oncalls = pagerduty.objects("oncalls");
+
+    assert!(
+        statuspage
+            .objects("component")
+            .iter()
+            .any(|one| one["description"].is_null())
+    );
+    assert!(
+        incidents
+            .iter()
+            .any(|one| one["components"] == Value::Array(Vec::new()))
+    );
+    assert!(incidents.iter().any(|one| one["status"] == "postmortem"));
+    for status in ["scheduled", "in_progress", "verifying", "completed"] {
+        assert!(
+            incidents.iter().any(|one| one["status"] == status),
+            "{status}"
+        );
+    }
+    assert!(
+        updates
+            .iter()
+            .any(|one| one["affected_components"].is_null())
+    );
+    assert!(updates.iter().any(|one| text(one, "body").len() > 4_000));
+    assert!(incidents.iter().any(|one| !text(one, "name").is_ascii()));
+    assert!(
+        oncalls
+            .iter()
+            .any(|one| one["schedule"].is_null() && one["start"].is_null())
+    );
+    let users: BTreeSet<_> = pagerduty
+        .objects("users")
+        .iter()
+        .map(|user| text(user, "id").to_owned())
+        .collect();
+    let gone = |schedule: &Value| {
+        let mut members = schedule["users"].as_array().unwrap().iter();
+        members.any(|user| !users.contains(text(user, "id")) && user["deleted_at"].is_string())
+    };
+    assert!(pagerduty.objects("schedules").iter().any(gone));
+    let mut levels: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+    for oncall in &oncalls {
+        let policy = text(&oncall["escalation_policy"], "id").to_owned();
+        levels
+            .entry(policy)
+            .or_default()
+            .insert(oncall["escalation_level"].as_i64().unwrap());
+    }
+    let levels_of = |service: &Value| {
+        levels
+            .get(text(&service["escalation_policy"], "id"))
+            .map_or(0, BTreeSet::len)
+    };
+    let services = pagerduty.objects("services");
+    assert!(services.iter().any(|service| levels_of(service) >= 3));
+    assert!(services.iter().any(|service| levels_of(service) == 0));
+    for status in ["active", "warning", "critical"] {
+        assert!(
+            services.iter().any(|one| one["status"] == status),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_documented_examples_are_part_of_it() {
+    let (statuspage, pagerduty) = sandbox().await;
+
+    let incident = statuspage.object("incident", "f5v3b6dr7k53").unwrap();
+    assert_eq!(incident["incident_updates"][2]["id"], "gkjdpm52nm97");
+    assert_eq!(
+        statuspage.object("statuspage", "8m2l51279rpl").unwrap()["name"],
+        "Ctrlv Solutions"
+    );
+    assert!(statuspage.object("component", "y6ssccsqgy8s").is_some());
+    assert!(
+        statuspage
+            .object("component_group", "9w477s340zqt")
+            .is_some()
+    );
+    assert_eq!(
+        pagerduty.object("services", "PGAAJBE").unwrap()["name"],
+        "My Test Service"
+    );
+    let example = pagerduty.object("incidents", "Q1P3AHC3KLGVAS").unwrap();
+    assert_eq!(example["created_at"], "2023-05-15T13:59:45Z");
+    assert_eq!(
+        pagerduty.object("incidents", "Q01J2OS7YBWLNY").unwrap()["incident_number"],
+        7
+    );
+    let schedule = pagerduty.object("schedules", "PWAXLIH").unwrap();
+    assert_eq!(schedule["users"].as_array().unwrap().len(), 5);
+}
