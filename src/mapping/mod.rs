@@ -21,6 +21,8 @@ pub mod identifier;
 mod items;
 mod plan;
 mod raw;
+#[cfg(test)]
+mod tests;
 
 pub use entity::{Entity, EntityIdentifier};
 pub use finding::{Cause, Finding, Findings, Severity};

@@ -21,6 +21,8 @@ mod reader;
 mod resource;
 mod selector;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeSet, sync::Arc};
 

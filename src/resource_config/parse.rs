@@ -2,9 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde_json::{Map, Number, Value};
-use serde_yaml::Value as Yaml;
+use serde_yaml::{
+    Value as Yaml,
+    value::{Tag, TaggedValue},
+};
 
 use super::{
     InvalidMapping, MappingDocument, Parsed, ResourceConfig,
@@ -80,7 +85,7 @@ fn document(
     if value.is_null() {
         // Taken as "no resources", it would delete everything there is.
         let hint = "write `resources: []` if nothing at all is to be read".to_owned();
-        reader.problem(&root, "the document is empty", Some(hint));
+        reader.problem(&root, "it is empty", Some(hint));
         return None;
     }
     let document = reader.object(&root, Some(value))?;
@@ -240,7 +245,7 @@ impl<'de> Visitor<'de> for LastWinsVisitor {
     type Value = Yaml;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a value without a tag")
+        formatter.write_str("any value")
     }
 
     fn visit_unit<E>(self) -> Result<Yaml, E> {
@@ -289,5 +294,14 @@ impl<'de> Visitor<'de> for LastWinsVisitor {
             mapping.insert(key, value);
         }
         Ok(Yaml::Mapping(mapping))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Yaml, A::Error> {
+        let (tag, contents) = access.variant::<String>()?;
+        let LastWins(value) = contents.newtype_variant()?;
+        Ok(Yaml::Tagged(Box::new(TaggedValue {
+            tag: Tag::new(tag),
+            value,
+        })))
     }
 }

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn of_several_lines_the_one_to_blame_is_shown() {
-        insta::assert_snapshot!(shown_as(".a\n| \tßß | nope\n| .b", Some(12..16)), @"
+        insta::assert_snapshot!(shown_as(".a\n| \tßß | nope\n| .b", Some(13..17)), @"
         |  ßß | nope
                 ^^^^
         ");
@@ -188,8 +188,8 @@ mod tests {
             ".ijklmnop".repeat(20)
         );
         insta::assert_snapshot!(shown_as(&text, Some(183..187)), @"
-        …bcdefgh.abcdefgh.abcdefgh.abcdefgh.abcdefgh | nope | .ijklmnop.ijklmnop.ijklmnop.ijklmnop.ijklmnop.…
-                                                       ^^^^
+        …gh.abcdefgh.abcdefgh.abcdefgh.abcdefgh.abcdefgh | nope | .ijklmnop.ijklmnop.ijklmnop.ijklmnop.ijklmn…
+                                                           ^^^^
         ");
     }
 

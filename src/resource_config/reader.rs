@@ -111,6 +111,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Notes a key that has to be there and is not.
+    pub(super) fn missing(&mut self, parent: &Path, key: &str, object: &Map<String, Value>) {
+        let misspelt = object
+            .keys()
+            .find(|sibling| nearest(sibling, &[key]).is_some());
+        let hint = misspelt.map(|sibling| format!("is `{sibling}` meant to be `{key}`?"));
+        self.problem(&parent.key(key), format!("`{key}` is missing"), hint);
+    }
+
     /// An object that has to be there.
     pub(super) fn required_object<'v>(
         &mut self,
@@ -118,13 +127,12 @@ impl<'a> Reader<'a> {
         key: &str,
         object: &'v Map<String, Value>,
     ) -> Option<&'v Map<String, Value>> {
-        let path = parent.key(key);
         match object.get(key) {
             None | Some(Value::Null) => {
-                self.problem(&path, format!("`{key}` is missing"), None);
+                self.missing(parent, key, object);
                 None
             }
-            value => self.object(&path, value),
+            value => self.object(&parent.key(key), value),
         }
     }
 
@@ -270,15 +278,16 @@ impl<'a> Reader<'a> {
     /// An expression that has to be there.
     pub(super) fn required_expression(
         &mut self,
-        path: &Path,
-        value: Option<&Value>,
+        parent: &Path,
+        key: &str,
+        object: &Map<String, Value>,
     ) -> Option<Expression> {
-        match value {
+        match object.get(key) {
             None | Some(Value::Null) => {
-                self.problem(path, "an expression is missing here", None);
+                self.missing(parent, key, object);
                 None
             }
-            Some(value) => self.expression(path, value),
+            Some(value) => self.expression(&parent.key(key), value),
         }
     }
 

@@ -32,8 +32,8 @@ pub(super) fn read(
     // Read everything before giving up on anything, so that all of it is reported.
     let kind_path = path.key("kind");
     let kind_text = reader.string(&kind_path, resource.get("kind"));
-    if matches!(resource.get("kind"), None | Some(Value::Null)) {
-        reader.problem(&kind_path, "`kind` is missing", None);
+    if resource.get("kind").is_none_or(Value::is_null) {
+        reader.missing(path, "kind", resource);
     }
     let name = kind_text
         .as_deref()
@@ -86,13 +86,12 @@ fn query(
     path: &Path,
     selector: &Map<String, Value>,
 ) -> Option<Expression> {
-    let path = path.key("query");
-    let query = reader.required_expression(&path, selector.get("query"))?;
+    let query = reader.required_expression(path, "query", selector)?;
     if query.filter.literal().is_some() {
         let hint =
             "write `query: \"true\"`, or a comparison such as `.status == \"open\"`".to_owned();
         reader.problem(
-            &path,
+            &path.key("query"),
             "a selector has to give true or false, this one always gives a text",
             Some(hint),
         );
@@ -156,16 +155,15 @@ fn mapping(
     ];
     reader.known_keys(path, mappings, KEYS);
 
-    let identifier_path = path.key("identifier");
     let identifier = match mappings.get("identifier") {
         Some(value @ Value::Object(_)) => {
-            search(reader, &identifier_path, value).map(Template::Search)
+            search(reader, &path.key("identifier"), value).map(Template::Search)
         }
-        value => reader
-            .required_expression(&identifier_path, value)
+        _ => reader
+            .required_expression(path, "identifier", mappings)
             .map(Template::Expression),
     };
-    let blueprint = reader.required_expression(&path.key("blueprint"), mappings.get("blueprint"));
+    let blueprint = reader.required_expression(path, "blueprint", mappings);
     let title = reader.optional_expression(&path.key("title"), mappings.get("title"));
     let icon = reader.optional_expression(&path.key("icon"), mappings.get("icon"));
     let team_path = path.key("team");
@@ -243,9 +241,7 @@ fn property(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Templ
             Some(Template::Object(fields))
         }
         Value::Array(items) => Some(list(reader, path, items, property)),
-        value => reader
-            .required_expression(path, Some(value))
-            .map(Template::Expression),
+        value => leaf(reader, path, value),
     }
 }
 
@@ -253,10 +249,17 @@ fn relation(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Templ
     match value {
         Value::Object(_) => search(reader, path, value).map(Template::Search),
         Value::Array(items) => Some(list(reader, path, items, relation)),
-        value => reader
-            .required_expression(path, Some(value))
-            .map(Template::Expression),
+        value => leaf(reader, path, value),
     }
+}
+
+fn leaf(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Template> {
+    if value.is_null() {
+        let hint = "write an expression, or leave the key out".to_owned();
+        reader.problem(path, "nothing is given here", Some(hint));
+        return None;
+    }
+    reader.expression(path, value).map(Template::Expression)
 }
 
 fn list(reader: &mut Reader<'_>, path: &Path, items: &[Value], read: ReadTemplate) -> Template {
@@ -320,7 +323,7 @@ fn search_rule(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Se
         if !rule.get(key).is_some_and(Value::is_string) {
             reader.problem(
                 &path.key(key),
-                format!("a rule needs a `{key}`, as a string"),
+                format!("a rule needs `{key}`, a text"),
                 None,
             );
         }
