@@ -111,3 +111,14 @@ pub(super) fn type_name(value: &Val) -> &'static str {
         Val::Obj(_) => "an object",
     }
 }
+
+pub(super) fn json_type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

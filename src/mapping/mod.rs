@@ -21,6 +21,7 @@ pub mod identifier;
 mod items;
 mod plan;
 mod raw;
+mod subject;
 #[cfg(test)]
 mod tests;
 
