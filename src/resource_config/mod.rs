@@ -1,1 +1,166 @@
-//! The mapping document edited in Port.
+//! The mapping document edited in Port: which kinds to read, and how their
+//! objects become entities.
+//!
+//! Parse, don't validate: what leaves this module has every expression
+//! compiled, every selector typed and every default filled in, so that nothing
+//! downstream has to doubt it. A document with mistakes is refused as a whole,
+//! with all of them listed at once, because half a mapping would read as "the
+//! other half's entities are gone".
+//!
+//! What Ocean accepts must keep working: a key that is not known is a warning,
+//! flags may be strings, YAML anchors and merge keys apply. What it accepts
+//! and then silently ignores (a key given twice, a threshold of 90) is refused.
+//!
+//! Nothing here looks at the network, the environment or the clock.
+
+mod kind;
+mod parse;
+mod position;
+mod problem;
+mod reader;
+mod resource;
+mod selector;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+pub use kind::{Kind, PagerdutyKind, StatuspageKind};
+pub use parse::{parse_text, parse_value};
+pub use position::Position;
+pub use problem::{InvalidMapping, MappingProblem, Snippet};
+pub use selector::{
+    EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, SchedulesSelector,
+    ServicesSelector,
+};
+pub use template::{Search, SearchRule, SearchValue, Template};
+
+use crate::jq::{Filter, Step};
+
+/// The whole document, ready to be used.
+#[derive(Clone, Debug)]
+pub struct MappingDocument {
+    /// Properties that an entity does not mention keep their value in Port.
+    pub enable_merge_entity: bool,
+    pub delete_dependent_entities: bool,
+    pub create_missing_related_entities: bool,
+    /// The largest share of entities that one resync may delete, 0 to 1.
+    pub entity_deletion_threshold: f64,
+    pub resources: Vec<Arc<ResourceConfig>>,
+}
+
+/// A document that may be used, and what its author should know about it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub document: MappingDocument,
+    pub warnings: Vec<String>,
+}
+
+/// One entry of `resources`: a kind, which of its objects, and what they become.
+#[derive(Clone, Debug)]
+pub struct ResourceConfig {
+    /// Place in the document, from 0.
+    pub index: usize,
+    pub kind: Kind,
+    /// The kind as the document spells it.
+    pub kind_text: String,
+    pub query: Expression,
+    pub items_to_parse: Option<ItemsToParse>,
+    pub mapping: EntityMapping,
+}
+
+/// A compiled expression and where it stands.
+#[derive(Clone)]
+pub struct Expression {
+    /// For messages: `resources[3].port.entity.mappings.properties.startDate`.
+    pub path: String,
+    pub filter: Arc<Filter>,
+}
+
+/// Makes several raw objects of one: an array's elements, each beside a copy
+/// of the object the array was found in.
+#[derive(Clone, Debug)]
+pub struct ItemsToParse {
+    pub expression: Expression,
+    /// The key that holds the element.
+    pub name: String,
+    /// Whether the array is removed from the copies.
+    pub top_level_transform: bool,
+}
+
+/// What each part of the entity is computed from.
+#[derive(Clone, Debug)]
+pub struct EntityMapping {
+    /// An expression or a search.
+    pub identifier: Template,
+    pub blueprint: Expression,
+    pub title: Option<Expression>,
+    pub icon: Option<Expression>,
+    /// An expression or a search.
+    pub team: Option<Template>,
+    pub properties: Vec<(String, Template)>,
+    pub relations: Vec<(String, Template)>,
+}
+
+/// The parts of an entity that a mapping writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MappedFields {
+    pub title: bool,
+    pub icon: bool,
+    pub team: bool,
+    pub properties: BTreeSet<String>,
+    pub relations: BTreeSet<String>,
+}
+
+impl ResourceConfig {
+    /// Whether any expression of this config may look at `path` of the raw object.
+    pub fn may_read(&self, path: &[Step]) -> bool {
+        self.query.filter.may_read(path)
+            || self
+                .items_to_parse
+                .as_ref()
+                .is_some_and(|items| items.expression.filter.may_read(path))
+            || self.mapping.may_read(path)
+    }
+
+    /// The blueprint, when every entity of this config goes to the same one.
+    pub fn literal_blueprint(&self) -> Option<&str> {
+        self.mapping.blueprint.filter.literal()
+    }
+
+    /// What the mapping writes, and so all that need be compared with Port.
+    pub fn mapped_fields(&self) -> MappedFields {
+        let keys =
+            |fields: &[(String, Template)]| fields.iter().map(|(key, _)| key.clone()).collect();
+        MappedFields {
+            title: self.mapping.title.is_some(),
+            icon: self.mapping.icon.is_some(),
+            team: self.mapping.team.is_some(),
+            properties: keys(&self.mapping.properties),
+            relations: keys(&self.mapping.relations),
+        }
+    }
+}
+
+impl EntityMapping {
+    fn may_read(&self, path: &[Step]) -> bool {
+        let reads = |expression: &Expression| expression.filter.may_read(path);
+        self.identifier.may_read(path)
+            || reads(&self.blueprint)
+            || self.title.as_ref().is_some_and(reads)
+            || self.icon.as_ref().is_some_and(reads)
+            || self.team.as_ref().is_some_and(|team| team.may_read(path))
+            || self
+                .properties
+                .iter()
+                .chain(&self.relations)
+                .any(|(_, template)| template.may_read(path))
+    }
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.filter.text())
+    }
+}

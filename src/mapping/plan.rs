@@ -1,0 +1,241 @@
+//! One consumer, prepared for one batch: which columns it sees, and which of
+//! its expressions cannot be trusted where data is missing.
+
+use serde_json::Map;
+
+use super::{
+    Mapped,
+    entity::Entity,
+    evaluate::Evaluation,
+    finding::{Cause, Findings, Severity},
+    items,
+    raw::{Column, Consumer, Object, RawBatch},
+    subject::Subject,
+};
+use crate::{
+    jq::{Limits, Step},
+    resource_config::{Expression, ResourceConfig, Template},
+};
+
+pub(super) struct Plan<'a> {
+    config: &'a ResourceConfig,
+    limits: &'a Limits,
+    /// Places of the columns that this consumer sees.
+    columns: Vec<usize>,
+    /// What is missing from some or all objects.
+    gaps: Vec<Gap<'a>>,
+    items_to_parse: Option<Part<'a, Expression>>,
+    query: Part<'a, Expression>,
+    /// Every expression of the identifier and that of the blueprint.
+    identity: Vec<Part<'a, Expression>>,
+    title: Option<Part<'a, Expression>>,
+    icon: Option<Part<'a, Expression>>,
+    team: Option<Part<'a, Template>>,
+    properties: Vec<(&'a str, Part<'a, Template>)>,
+    relations: Vec<(&'a str, Part<'a, Template>)>,
+}
+
+/// Data that could not be fetched.
+struct Gap<'a> {
+    path: Vec<Step>,
+    /// None: missing from every object.
+    column: Option<&'a Column>,
+}
+
+/// Part of the mapping, with the gaps it may see.
+struct Part<'a, T> {
+    mapping: &'a T,
+    sees: Vec<bool>,
+}
+
+impl<T> Part<'_, T> {
+    /// Whether it may look at something that this object lacks.
+    fn sees_any(&self, missing: &[bool]) -> bool {
+        self.sees
+            .iter()
+            .zip(missing)
+            .any(|(sees, missing)| *sees && *missing)
+    }
+}
+
+impl Subject<'_> {
+    /// Notes when an expression that the object cannot do without may look at
+    /// what is missing: whatever it gave could be another object's entity, or
+    /// the wrong answer to whether this one is wanted.
+    fn is_blind(
+        &self,
+        part: &Part<'_, Expression>,
+        missing: &[bool],
+        findings: &mut Findings,
+    ) -> bool {
+        let is_blind = part.sees_any(missing);
+        if is_blind {
+            self.lost(findings, part.mapping, Cause::Unavailable, || {
+                "needs data that could not be fetched; the entity stays as it is in Port".to_owned()
+            });
+        }
+        is_blind
+    }
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(consumer: &'a Consumer, batch: &'a RawBatch, limits: &'a Limits) -> Self {
+        let config = consumer.config.as_ref();
+        let columns: Vec<_> = (0..batch.columns.len())
+            .filter(|&place| consumer.columns.contains(&batch.columns[place].key))
+            .collect();
+        let incomplete = columns
+            .iter()
+            .map(|&place| &batch.columns[place])
+            .filter(|column| (0..batch.objects.len()).any(|index| column.is_missing(index)))
+            .map(|column| Gap {
+                path: vec![Step::Key(column.key.into())],
+                column: Some(column),
+            });
+        let everywhere = batch.unavailable.iter().map(|path| Gap {
+            path: path.clone(),
+            column: None,
+        });
+        let gaps: Vec<_> = incomplete.chain(everywhere).collect();
+
+        let sees =
+            |reads: &dyn Fn(&[Step]) -> bool| gaps.iter().map(|gap| reads(&gap.path)).collect();
+        let expression = |mapping: &'a Expression| Part {
+            mapping,
+            sees: sees(&|path| mapping.filter.may_read(path)),
+        };
+        let template = |mapping: &'a Template| Part {
+            mapping,
+            sees: sees(&|path| mapping.may_read(path)),
+        };
+        let fields = |fields: &'a [(String, Template)]| {
+            fields
+                .iter()
+                .map(|(key, field)| (key.as_str(), template(field)))
+                .collect()
+        };
+        let mapping = &config.mapping;
+        let mut identity = vec![expression(&mapping.blueprint)];
+        mapping
+            .identifier
+            .for_each_expression(&mut |part| identity.push(expression(part)));
+
+        Self {
+            config,
+            limits,
+            columns,
+            items_to_parse: config
+                .items_to_parse
+                .as_ref()
+                .map(|items| expression(&items.expression)),
+            query: expression(&config.query),
+            identity,
+            title: mapping.title.as_ref().map(expression),
+            icon: mapping.icon.as_ref().map(expression),
+            team: mapping.team.as_ref().map(template),
+            properties: fields(&mapping.properties),
+            relations: fields(&mapping.relations),
+            gaps,
+        }
+    }
+
+    pub(super) fn map(&self, object: &mut Object<'_>, mapped: &mut Mapped) {
+        let missing = self.missing_from(object.index);
+        let view = object.view(&self.columns);
+        let subject = |input| Subject {
+            input,
+            limits: self.limits,
+            label: object.label(),
+        };
+        let (Some(items), Some(part)) = (&self.config.items_to_parse, &self.items_to_parse) else {
+            self.map_one(subject(view), &missing, mapped);
+            return;
+        };
+        if subject(view.clone()).is_blind(part, &missing, &mut mapped.findings) {
+            mapped.examined += 1;
+            mapped.failed += 1;
+            return;
+        }
+        for child in items::explode(items, &view, mapped, &|| object.label()) {
+            self.map_one(subject(child), &missing, mapped);
+        }
+    }
+
+    fn missing_from(&self, index: usize) -> Vec<bool> {
+        self.gaps
+            .iter()
+            .map(|gap| gap.column.is_none_or(|column| column.is_missing(index)))
+            .collect()
+    }
+
+    fn map_one(&self, mut subject: Subject<'_>, missing: &[bool], mapped: &mut Mapped) {
+        mapped.examined += 1;
+        match self.is_selected(&subject, missing, &mut mapped.findings) {
+            Some(true) => match self.entity(&mut subject, missing, &mut mapped.findings) {
+                Some(entity) => mapped.entities.push(entity),
+                None => mapped.failed += 1,
+            },
+            Some(false) => mapped.filtered_out += 1,
+            None => mapped.failed += 1,
+        }
+    }
+
+    fn is_selected(
+        &self,
+        subject: &Subject<'_>,
+        missing: &[bool],
+        findings: &mut Findings,
+    ) -> Option<bool> {
+        if subject.is_blind(&self.query, missing, findings) {
+            return None;
+        }
+        subject.is_selected(&self.config.query, findings)
+    }
+
+    fn entity(
+        &self,
+        subject: &mut Subject<'_>,
+        missing: &[bool],
+        findings: &mut Findings,
+    ) -> Option<Entity> {
+        if self
+            .identity
+            .iter()
+            .any(|part| subject.is_blind(part, missing, findings))
+        {
+            return None;
+        }
+        let mapping = &self.config.mapping;
+        let identifier = subject.identifier(&mapping.identifier, findings)?;
+        if let Some(text) = identifier.as_text() {
+            subject.label = Some(text.to_owned());
+        }
+        let blueprint = subject.blueprint(&mapping.blueprint, findings)?;
+
+        let mut evaluation = subject.evaluation(Severity::Warning, findings);
+        let text = |part: &Option<Part<'_, Expression>>, evaluation: &mut Evaluation<'_>| {
+            let part = part.as_ref().filter(|part| !part.sees_any(missing))?;
+            Some(evaluation.expression(part.mapping, "the field is null"))
+        };
+        let fields = |fields: &[(&str, Part<'_, Template>)], evaluation: &mut Evaluation<'_>| {
+            fields
+                .iter()
+                .filter(|(_, part)| !part.sees_any(missing))
+                .map(|(key, part)| ((*key).to_owned(), evaluation.template(part.mapping)))
+                .collect::<Map<_, _>>()
+        };
+        Some(Entity {
+            identifier,
+            blueprint,
+            title: text(&self.title, &mut evaluation),
+            icon: text(&self.icon, &mut evaluation),
+            team: self
+                .team
+                .as_ref()
+                .filter(|part| !part.sees_any(missing))
+                .map(|part| evaluation.template(part.mapping)),
+            properties: fields(&self.properties, &mut evaluation),
+            relations: fields(&self.relations, &mut evaluation),
+        })
+    }
+}
