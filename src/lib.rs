@@ -6,10 +6,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod api;
+pub mod catalog;
+pub mod causes;
+pub mod cli;
+pub mod commands;
 pub mod http;
 pub mod jq;
 pub mod mapping;
 pub mod resource_config;
 pub mod sandbox;
 pub mod settings;
+pub mod source;
+pub mod sync;
 pub mod telemetry;

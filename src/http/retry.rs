@@ -41,6 +41,17 @@ impl RetryPolicy {
         longest_ordered_wait: Duration::from_secs(300),
     };
 
+    /// For the first request to a service: somebody may be waiting to be told
+    /// that an address or a credential is wrong.
+    pub const START: Self = Self {
+        attempts: 5,
+        total_wait: Duration::from_secs(120),
+        first_wait: Duration::from_millis(300),
+        first_rate_limit_wait: Duration::from_secs(2),
+        longest_wait: Duration::from_secs(5),
+        longest_ordered_wait: Duration::from_secs(60),
+    };
+
     /// For what only enriches an object: not worth holding the object back.
     pub const ENRICHMENT: Self = Self {
         attempts: 4,

@@ -25,7 +25,7 @@ pub struct ServicesSelector {
     pub custom_fields: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct IncidentsSelector {
     pub date_range: Option<String>,
     pub incident_key: Option<String>,

@@ -75,6 +75,14 @@ impl SourceName {
     /// Every source there is, in the order in which they are worked on.
     pub const ALL: [Self; 2] = [Self::Statuspage, Self::Pagerduty];
 
+    /// The name as people write it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Statuspage => "Statuspage",
+            Self::Pagerduty => "PagerDuty",
+        }
+    }
+
     /// The name as written in settings, kinds and log lines.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -29,6 +29,7 @@ pub struct PagerdutyClient {
     token: CredentialSource,
     policy: RetryPolicy,
     enrichment: RetryPolicy,
+    start: RetryPolicy,
 }
 
 /// One page of a list.
@@ -79,14 +80,30 @@ impl PagerdutyClient {
             token,
             policy: RetryPolicy::STANDARD,
             enrichment: RetryPolicy::ENRICHMENT,
+            start: RetryPolicy::START,
         })
     }
 
     #[cfg(test)]
     pub(super) fn with_policy(mut self, policy: RetryPolicy) -> Self {
         self.enrichment = policy.clone();
+        self.start = policy.clone();
         self.policy = policy;
         self
+    }
+
+    /// Asks for little, to find out early whether the token is accepted.
+    ///
+    /// A scoped token may lack the right to any single endpoint, so an answer
+    /// that forbids this one, or does not know it, is no verdict on the token:
+    /// the kinds concerned will say so themselves.
+    pub async fn check(&self) -> Result<(), ApiError> {
+        let mut url = self.base.join(["users"]);
+        url.query_pairs_mut().append_pair("limit", "1");
+        match self.send(Method::GET, &url, None, &self.start).await {
+            Err(error) if !matches!(error.status(), Some(402..=404)) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// One page of a classic list. Parameters are sent as given; arrays are

@@ -60,6 +60,7 @@ struct Inner {
     agent: HeaderValue,
     exporter: HeaderValue,
     policy: RetryPolicy,
+    start: RetryPolicy,
 }
 
 impl PortClient {
@@ -106,13 +107,18 @@ impl PortClient {
             agent,
             exporter,
             policy: RetryPolicy::STANDARD,
+            start: RetryPolicy::START,
         })))
     }
 
     #[cfg(test)]
     pub(super) fn with_policy(self, policy: RetryPolicy) -> Self {
         let inner = Arc::into_inner(self.0).unwrap();
-        Self(Arc::new(Inner { policy, ..inner }))
+        Self(Arc::new(Inner {
+            start: policy.clone(),
+            policy,
+            ..inner
+        }))
     }
 
     /// Logs in now. Other calls log in by themselves when they have to; this
@@ -120,7 +126,7 @@ impl PortClient {
     pub async fn log_in(&self) -> Result<(), ApiError> {
         self.0
             .login
-            .log_in(&self.0.http, &self.0.policy)
+            .log_in(&self.0.http, &self.0.start)
             .await
             .map(drop)
     }

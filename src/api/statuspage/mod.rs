@@ -21,6 +21,7 @@ pub struct StatuspageClient {
     base: BaseUrl,
     key: CredentialSource,
     policy: RetryPolicy,
+    start: RetryPolicy,
 }
 
 impl StatuspageClient {
@@ -51,13 +52,22 @@ impl StatuspageClient {
             base,
             key,
             policy: RetryPolicy::STANDARD,
+            start: RetryPolicy::START,
         })
     }
 
     #[cfg(test)]
     pub(super) fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.start = policy.clone();
         self.policy = policy;
         self
+    }
+
+    /// Asks for little, to find out early whether the key is accepted.
+    pub async fn check(&self) -> Result<(), ApiError> {
+        let mut url = self.url(&["pages"]);
+        url.query_pairs_mut().append_pair("per_page", "1");
+        self.get(url, &self.start, |_| false).await.map(drop)
     }
 
     /// The status pages that the key can see.
@@ -84,7 +94,9 @@ impl StatuspageClient {
 
     /// One status page; none if there is no such page.
     pub async fn page(&self, page_id: &str) -> Result<Option<Value>, ApiError> {
-        let reply = self.get(self.url(&["pages", page_id]), is_absent).await?;
+        let reply = self
+            .get(self.url(&["pages", page_id]), &self.policy, is_absent)
+            .await?;
         if is_absent(&reply) {
             return Ok(None);
         }
@@ -102,7 +114,7 @@ impl StatuspageClient {
         url.query_pairs_mut()
             .append_pair("page", &page.to_string())
             .append_pair(size, &PAGE_SIZE.to_string());
-        let reply = self.get(url, |_| false).await?;
+        let reply = self.get(url, &self.policy, |_| false).await?;
         match reply.body {
             Some(Value::Array(objects)) if objects.iter().all(Value::is_object) => Ok(objects),
             ref other => {
@@ -123,8 +135,13 @@ impl StatuspageClient {
     }
 
     /// The reply, which is a success unless `accepted`.
-    async fn get(&self, url: Url, accepted: fn(&Reply) -> bool) -> Result<Reply, ApiError> {
-        let request = || Request::new(Method::GET, url.clone(), &self.policy);
+    async fn get(
+        &self,
+        url: Url,
+        policy: &RetryPolicy,
+        accepted: fn(&Reply) -> bool,
+    ) -> Result<Reply, ApiError> {
+        let request = || Request::new(Method::GET, url.clone(), policy);
         let (reply, key) = self.key.send(&self.http, request).await?;
         if reply.is_success() || accepted(&reply) {
             return Ok(reply);

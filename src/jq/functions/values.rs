@@ -1,7 +1,7 @@
 //! Functions of any value: its size, its parts, its text as JSON.
 
-use jaq_core::native::{bome, unary, v};
 use jaq_core::ValR;
+use jaq_core::native::{bome, unary, v};
 use jaq_json::{Num, Rc, Val};
 
 use super::{Plain, refused};
@@ -76,9 +76,9 @@ fn contains(value: &Bounded, part: &Bounded) -> ValR<Bounded> {
             return false;
         }
         match (value, part) {
-            (Val::Obj(value), Val::Obj(part)) => part.iter().all(|(key, part)| {
-                value.get(key).is_some_and(|value| within(value, part))
-            }),
+            (Val::Obj(value), Val::Obj(part)) => part
+                .iter()
+                .all(|(key, part)| value.get(key).is_some_and(|value| within(value, part))),
             (Val::Arr(value), Val::Arr(part)) => part
                 .iter()
                 .all(|part| value.iter().any(|value| within(value, part))),
@@ -209,4 +209,3 @@ fn add(value: Bounded) -> ValR<Bounded> {
         sum + item?
     })
 }
-

@@ -1,0 +1,143 @@
+//! Which resource configs have written which entity in this resync.
+//!
+//! Two resource configs may map to one entity, and the later one in the
+//! document wins, whatever finished first. What an earlier one has to say must
+//! then not overwrite what the later one already said, so the ledger remembers
+//! for every entity who wrote it. Some forty bytes an entity: a fingerprint of
+//! 128 bits instead of its name, and the number of a set instead of the set.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+/// Stands for one entity: blueprint and identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint(u64, u64);
+
+/// Fingerprints entities and remembers who wrote them.
+#[derive(Default)]
+pub(super) struct Ledger {
+    hashers: (RandomState, RandomState),
+    writers: HashMap<Fingerprint, u32>,
+    sets: Sets,
+}
+
+/// What was known of an entity before it was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nobody wrote it.
+    New,
+    /// Only earlier resource configs did.
+    Earlier,
+    /// The same resource config did: its identifier expression gives one
+    /// identifier for two objects.
+    Same,
+    /// A later resource config did.
+    Later,
+}
+
+impl Ledger {
+    pub(super) fn fingerprint(&self, blueprint: &str, identifier: &str) -> Fingerprint {
+        let entity = (blueprint, identifier);
+        Fingerprint(
+            self.hashers.0.hash_one(entity),
+            self.hashers.1.hash_one(entity),
+        )
+    }
+
+    /// Notes that resource config `config` writes the entity.
+    pub(super) fn note(&mut self, entity: Fingerprint, config: usize) -> Before {
+        let Some(&set) = self.writers.get(&entity) else {
+            self.writers.insert(entity, self.sets.with(&[], config));
+            return Before::New;
+        };
+        let known = self.sets.members(set);
+        let before = if known.iter().any(|&writer| writer > config) {
+            Before::Later
+        } else if known.contains(&config) {
+            Before::Same
+        } else {
+            Before::Earlier
+        };
+        if !known.contains(&config) {
+            let known = known.to_vec();
+            let set = self.sets.with(&known, config);
+            self.writers.insert(entity, set);
+        }
+        before
+    }
+
+    /// The resource configs after `config` that wrote the entity.
+    pub(super) fn later_than(&self, entity: Fingerprint, config: usize) -> Vec<usize> {
+        self.writers
+            .get(&entity)
+            .map(|&set| self.sets.members(set))
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .filter(|&writer| writer > config)
+            .collect()
+    }
+}
+
+/// Distinct sets of resource configs, numbered. There are few: as many as there
+/// are ways in which resource configs share entities.
+#[derive(Default)]
+struct Sets {
+    members: Vec<Vec<usize>>,
+    numbers: HashMap<Vec<usize>, u32>,
+}
+
+impl Sets {
+    fn members(&self, number: u32) -> &[usize] {
+        self.members
+            .get(number as usize)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    fn with(&mut self, known: &[usize], config: usize) -> u32 {
+        let mut set = known.to_vec();
+        set.push(config);
+        set.sort_unstable();
+        if let Some(&number) = self.numbers.get(&set) {
+            return number;
+        }
+        let number = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        self.members.push(set.clone());
+        self.numbers.insert(set, number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_knows_who_wrote_before_and_who_wrote_later() {
+        let mut ledger = Ledger::default();
+        let entity = ledger.fingerprint("service", "a");
+
+        assert_eq!(ledger.note(entity, 1), Before::New);
+        assert_eq!(ledger.note(entity, 1), Before::Same);
+        assert_eq!(ledger.note(entity, 4), Before::Earlier);
+        assert_eq!(ledger.note(entity, 0), Before::Later);
+        assert_eq!(ledger.later_than(entity, 0), [1, 4]);
+        assert_eq!(ledger.later_than(entity, 4), [0; 0]);
+    }
+
+    #[test]
+    fn the_same_identifier_in_another_blueprint_is_another_entity() {
+        let mut ledger = Ledger::default();
+        let service = ledger.fingerprint("service", "a");
+        let team = ledger.fingerprint("team", "a");
+
+        assert_eq!(ledger.note(service, 0), Before::New);
+        assert_eq!(ledger.note(team, 0), Before::New);
+        assert_ne!(
+            ledger.fingerprint("ab", "c"),
+            ledger.fingerprint("a", "bc"),
+            "where the blueprint ends is part of the fingerprint"
+        );
+    }
+}

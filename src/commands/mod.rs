@@ -1,0 +1,54 @@
+//! One file a command. What a command prints as its result goes to stdout, all
+//! else to stderr.
+
+mod progress_bar;
+mod run;
+mod sandbox;
+mod summary;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All done.
+    Done,
+    /// Started, and nothing came of it.
+    Failed,
+    /// The command line, the settings or the credentials are wrong.
+    NotStarted,
+    /// A kind or some entities failed.
+    Partly,
+    /// Ended by a signal, which is named by its number.
+    Signalled(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::NotStarted => 2,
+            Exit::Partly => 3,
+            // As a shell counts it: 143 for SIGTERM, 130 for SIGINT.
+            Exit::Signalled(signal) => signal.saturating_add(128),
+        })
+    }
+}
+
+/// Runs the command to its end.
+pub fn run(cli: Cli) -> Exit {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start: {error}");
+            return Exit::Failed;
+        }
+    };
+    match cli.command {
+        Command::Run(arguments) => runtime.block_on(run::run(arguments)),
+        Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
+    }
+}

@@ -1,0 +1,276 @@
+//! `portolan run`: start, resync, report.
+//!
+//! ```text
+//! settings ─▶ log in to Port, ask every source once ─▶ prepare Port ─▶ resync ─▶ summary, exit code
+//!   exit 2            exit 2 refused, 1 unreachable        exit 1         exit 0, 1, 3
+//! ```
+//!
+//! Nothing is written before every credential has been accepted.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::progress_bar::Console;
+use super::{Exit, summary};
+use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
+use crate::catalog::{self, Defaults, WriteLimits};
+use crate::causes::one_line;
+use crate::cli::RunArguments;
+use crate::jq::{self, Jq};
+use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
+use crate::source::{Pagerduty, Source, Statuspage};
+use crate::sync::{Ending, Progress, Resync, ResyncReport};
+use crate::telemetry::{self, LogFormat, Masker};
+
+/// Runs the command to its end.
+pub(super) async fn run(arguments: RunArguments) -> Exit {
+    let inputs = Inputs::from_process(overrides(&arguments));
+    let loaded = match settings::load(inputs) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Exit::NotStarted;
+        }
+    };
+    let console = start_logging(&loaded);
+    let finished = execute(&loaded.settings, &console).await;
+    if let Some(report) = &finished.report {
+        print(&summary::table(report));
+    }
+    match finished.exit {
+        Exit::Failed | Exit::Partly if arguments.exit_zero && finished.attempted => Exit::Done,
+        exit => exit,
+    }
+}
+
+fn overrides(arguments: &RunArguments) -> Overrides {
+    Overrides {
+        log_level: arguments.log_level,
+        port: arguments.port,
+        initialize_port_resources: arguments.initialize_port_resources,
+        once: arguments.once,
+    }
+}
+
+/// Sets logging up and says what there is to say about the settings.
+pub(super) fn start_logging(loaded: &Loaded) -> Console {
+    let console = Console::new();
+    let settings = &loaded.settings;
+    let set_up = telemetry::init(
+        settings.application.log_level,
+        LogFormat::detect(),
+        Masker::new(&settings.secrets),
+        console.sink(),
+    );
+    if let Err(error) = set_up {
+        eprintln!("warning: {}", one_line(&error));
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    console
+}
+
+/// What came of a run.
+pub(super) struct Finished {
+    pub(super) exit: Exit,
+    /// Whether a resync was begun.
+    pub(super) attempted: bool,
+    pub(super) report: Option<ResyncReport>,
+}
+
+impl Finished {
+    fn before_the_resync(exit: Exit) -> Self {
+        Self {
+            exit,
+            attempted: false,
+            report: None,
+        }
+    }
+}
+
+/// The one way to run: the sandbox takes it too.
+pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished {
+    if !matches!(settings.event_listener, EventListener::Once) {
+        tracing::error!(
+            "This version resyncs once and ends: set OCEAN__EVENT_LISTENER={{\"type\":\"ONCE\"}} or pass --once. \
+             The other event listeners come with a later version"
+        );
+        return Finished::before_the_resync(Exit::NotStarted);
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        integration = %settings.integration.identifier,
+        kind = %settings.integration.kind,
+        "Starting Portolan {} as the `{}` integration `{}`",
+        env!("CARGO_PKG_VERSION"),
+        settings.integration.kind,
+        settings.integration.identifier
+    );
+    let resync = match start(settings).await {
+        Ok(resync) => resync,
+        Err(exit) => return Finished::before_the_resync(exit),
+    };
+
+    let progress = Progress::default();
+    let started = Timestamp::now();
+    let outcome = tokio::select! {
+        outcome = console.watch(&progress, resync.run(&progress)) => outcome,
+        number = termination() => {
+            tracing::warn!(signal = number, "Stopped by a signal; what was read so far is written only in part");
+            resync.tell_aborted(started).await;
+            return Finished { exit: Exit::Signalled(number), attempted: true, report: None };
+        }
+    };
+    match outcome {
+        Ok(report) => Finished {
+            exit: match report.ending() {
+                Ending::Done => Exit::Done,
+                Ending::Partly => Exit::Partly,
+                Ending::Failed => Exit::Failed,
+            },
+            attempted: true,
+            report: Some(report),
+        },
+        Err(error) => {
+            say(&error, error.hint());
+            Finished {
+                exit: Exit::Failed,
+                attempted: true,
+                report: None,
+            }
+        }
+    }
+}
+
+/// Checks every credential, then makes Port ready.
+async fn start(settings: &Settings) -> Result<Resync, Exit> {
+    let port = PortClient::new(&settings.port, &settings.integration, &settings.outbound)
+        .map_err(|error| not_started(&error))?;
+    let sources = sources(settings)?;
+
+    let (login, probes) = tokio::join!(
+        port.log_in(),
+        join_all(
+            sources
+                .iter()
+                .map(|source| async move { (source.name(), source.probe().await) })
+        )
+    );
+    let mut refused = Vec::new();
+    if let Err(error) = login {
+        refused.push(("Port", error));
+    }
+    for (name, probe) in probes {
+        if let Err(error) = probe {
+            refused.push((name.title(), error));
+        }
+    }
+    if !refused.is_empty() {
+        for (name, error) in &refused {
+            tracing::error!(
+                "Cannot work with {name}: {}{}",
+                one_line(error),
+                remedy(error.hint())
+            );
+        }
+        let credentials = |(_, error): &(&str, ApiError)| matches!(error.status(), Some(400..=403));
+        return Err(if refused.iter().any(credentials) {
+            Exit::NotStarted
+        } else {
+            Exit::Failed
+        });
+    }
+
+    let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
+    names.dedup();
+    let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
+        .map_err(|error| not_started(&error))?;
+    let preparation = catalog::Preparation {
+        kind: &settings.integration.kind,
+        initialize: settings.initialize_port_resources,
+        origin: settings.create_port_resources_origin,
+        changelog_destination: serde_json::json!({}),
+        defaults: &defaults,
+    };
+    catalog::prepare(&port, &preparation)
+        .await
+        .map_err(|error| {
+            say(&error, error.hint());
+            if error.is_settings_problem() {
+                Exit::NotStarted
+            } else {
+                Exit::Failed
+            }
+        })?;
+
+    let limits = jq::Limits::default();
+    Ok(Resync {
+        port,
+        sources,
+        jq: Arc::new(Jq::new(settings.jq_environment.clone(), limits.clone())),
+        jq_limits: limits,
+        write_limits: WriteLimits {
+            batch_entities: settings.upsert.batch_max_length,
+            batch_bytes: settings.upsert.batch_max_bytes,
+            concurrency: settings.upsert.concurrency,
+        },
+        interval_minutes: settings
+            .scheduled_resync_interval
+            .map(|interval| interval.as_secs() / 60),
+    })
+}
+
+fn sources(settings: &Settings) -> Result<Vec<Arc<dyn Source>>, Exit> {
+    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    for account in &settings.sources.statuspage {
+        let limit = settings.rate_limits.statuspage_per_minute;
+        let client = StatuspageClient::new(account, &settings.outbound, limit)
+            .map_err(|error| not_started(&error))?;
+        sources.push(Arc::new(Statuspage::new(client, account.page_ids.clone())));
+    }
+    for account in &settings.sources.pagerduty {
+        let limit = settings.rate_limits.pagerduty_per_minute;
+        let client = PagerdutyClient::new(account, &settings.outbound, limit)
+            .map_err(|error| not_started(&error))?;
+        sources.push(Arc::new(Pagerduty::new(client)));
+    }
+    Ok(sources)
+}
+
+fn not_started(error: &dyn std::error::Error) -> Exit {
+    say(error, None);
+    Exit::NotStarted
+}
+
+fn say(error: &dyn std::error::Error, hint: Option<&'static str>) {
+    tracing::error!("{}{}", one_line(error), remedy(hint));
+}
+
+fn remedy(hint: Option<&'static str>) -> String {
+    hint.map_or(String::new(), |hint| format!(" ({hint})"))
+}
+
+/// The number of the signal that asks the process to end.
+async fn termination() -> u8 {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        // Without handlers the signals end the process by themselves.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => 15,
+        _ = interrupt.recv() => 2,
+    }
+}
+
+/// Results go to stdout.
+#[expect(clippy::print_stdout, reason = "the summary is the command's result")]
+pub(super) fn print(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,107 @@
+//! `portolan sandbox`: a resync to watch, against simulators in this process.
+//!
+//! It takes the very path of `portolan run`: settings from an environment, real
+//! HTTP over loopback, the same exit code. What is not real is only the other
+//! end.
+
+use super::run::{execute, print, start_logging};
+use super::{Exit, summary};
+use crate::cli::SandboxArguments;
+use crate::sandbox::{Sandbox, SandboxOptions};
+use crate::settings::{self, Inputs, Overrides};
+
+/// Blueprints of which an entity is shown.
+const SHOWN: [&str; 3] = [
+    "statuspageComponent",
+    "pagerdutyService",
+    "pagerdutyIncident",
+];
+
+/// Runs the command to its end.
+pub(super) async fn run(arguments: SandboxArguments) -> Exit {
+    let options = SandboxOptions {
+        dataset: arguments.dataset,
+        latency: arguments.latency,
+        faults: arguments.faults,
+        rate_limits: arguments.rate_limits,
+        seed: arguments.seed,
+    };
+    let sandbox = match Sandbox::start(options).await {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            eprintln!("error: could not start the simulators: {error}");
+            return Exit::Failed;
+        }
+    };
+    if arguments.serve {
+        return serve(sandbox).await;
+    }
+
+    let inputs = Inputs {
+        environment: sandbox
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect(),
+        // A directory with neither .env nor config.yaml of somebody's own.
+        directory: "/nonexistent".into(),
+        overrides: Overrides::default(),
+    };
+    let loaded = match settings::load(inputs) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Exit::NotStarted;
+        }
+    };
+    let console = start_logging(&loaded);
+    let finished = execute(&loaded.settings, &console).await;
+    if let Some(report) = &finished.report {
+        print(&summary::table(report));
+        show(&sandbox);
+    }
+    sandbox.stop().await;
+    finished.exit
+}
+
+/// Keeps the simulators up until somebody ends them.
+async fn serve(sandbox: Sandbox) -> Exit {
+    for (name, value) in sandbox.environment() {
+        print(&format!("export {name}={}", quoted(&value)));
+    }
+    print(
+        "# The simulators are up. Point `portolan run` at them with the lines above; Ctrl-C ends them.",
+    );
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        eprintln!("error: cannot wait for Ctrl-C: {error}");
+        return Exit::Failed;
+    }
+    sandbox.stop().await;
+    Exit::Done
+}
+
+/// A word for a POSIX shell.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// A few of the entities that are in Port now.
+fn show(sandbox: &Sandbox) {
+    print("\nThree of the entities that Port holds now:");
+    for blueprint in SHOWN {
+        if let Some(entity) = sandbox.port.entities(blueprint).into_values().next() {
+            print(&entity.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_survive_a_shell() {
+        assert_eq!(quoted(r#"{"type":"ONCE"}"#), r#"'{"type":"ONCE"}'"#);
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,148 @@
+//! What the catalog wants from each API: kinds, datasets and enrichment.
+//!
+//! A resync asks a source for the distinct datasets its resource configs need;
+//! each is fetched once and its pages are fanned out to every resource config
+//! that uses it. A dataset that could not be listed to its end says so by its
+//! return value: silence would read as "everything else was deleted".
+//!
+//! ```text
+//! resource configs ─▶ Source::datasets ─▶ Dataset::list ─▶ pages of RawBatch, one per view
+//! ```
+
+mod pagerduty;
+mod statuspage;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::api::ApiError;
+use crate::mapping::{Consumer, RawBatch};
+use crate::resource_config::ResourceConfig;
+use crate::settings::SourceName;
+
+pub use pagerduty::Pagerduty;
+pub use statuspage::Statuspage;
+
+/// An account of one of the systems whose objects go into the catalog.
+pub trait Source: Send + Sync {
+    /// The system this account belongs to.
+    fn name(&self) -> SourceName;
+
+    /// One cheap request that shows whether the credentials are accepted.
+    ///
+    /// Only what makes a resync pointless is an error: an answer that refuses
+    /// the credentials, or no answer at all.
+    fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>>;
+
+    /// The distinct datasets that the resource configs need, in the order in
+    /// which they should be started. Configs of other sources are passed over.
+    ///
+    /// `now` is the start of the resync: every relative date is counted from
+    /// it, so that equal selectors are equal requests.
+    fn datasets(&self, configs: &[Arc<ResourceConfig>], now: Timestamp) -> Vec<Dataset>;
+}
+
+type List = Box<dyn FnOnce(Pages) -> BoxFuture<'static, Result<(), SourceError>> + Send>;
+
+/// Something to be listed once, and who gets what from it.
+pub struct Dataset {
+    name: String,
+    views: Vec<Arc<[Consumer]>>,
+    list: List,
+}
+
+impl Dataset {
+    fn new<Listing>(
+        name: String,
+        views: Vec<Vec<Consumer>>,
+        list: impl FnOnce(Pages) -> Listing + Send + 'static,
+    ) -> Self
+    where
+        Listing: Future<Output = Result<(), SourceError>> + Send + 'static,
+    {
+        Self {
+            name,
+            views: views.into_iter().map(Arc::from).collect(),
+            list: Box::new(move |pages| Box::pin(list(pages))),
+        }
+    }
+
+    /// What is listed, for log lines: `pagerduty incidents`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Shapes of the data that consumers see. A page holds one [`RawBatch`]
+    /// for each view, in this order: Statuspage incidents feed one view with
+    /// the incidents and one with their updates.
+    pub fn views(&self) -> &[Arc<[Consumer]>] {
+        &self.views
+    }
+
+    /// Lists everything into `pages`. `Ok` means: to the end.
+    pub async fn list(self, pages: Pages) -> Result<(), SourceError> {
+        (self.list)(pages).await
+    }
+}
+
+/// Where a dataset puts its pages. Bounded, so a slow catalog slows the listing.
+pub struct Pages(mpsc::Sender<Vec<RawBatch>>);
+
+impl Pages {
+    /// A channel that holds `capacity` pages.
+    pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<Vec<RawBatch>>) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        (Self(sender), receiver)
+    }
+
+    /// Hands over one page: a batch for each view of the dataset.
+    async fn send(&self, batches: Vec<RawBatch>) -> Result<(), SourceError> {
+        self.0.send(batches).await.map_err(|_| SourceError::Stopped)
+    }
+}
+
+/// Why a dataset was not listed to its end.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The API did not give a page.
+    #[error("could not list {what}")]
+    List {
+        /// The dataset and the page of it.
+        what: String,
+        /// What came back.
+        #[source]
+        source: ApiError,
+    },
+
+    /// The API serves fewer objects than there are.
+    #[error("{what} ended after {served} of {}", total.map_or("more".to_owned(), |total| total.to_string()))]
+    CutShort {
+        /// The dataset.
+        what: String,
+        /// Objects that were served.
+        served: u64,
+        /// Objects there are, when the API says.
+        total: Option<u64>,
+    },
+
+    /// Whoever wanted the pages has gone.
+    #[error("the listing was stopped")]
+    Stopped,
+}
+
+impl SourceError {
+    /// What the operator can do about it, where we know.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::List { source, .. } => source.hint(),
+            Self::CutShort { .. } => Some(
+                "narrow the selector's `apiQueryParams` (teams, statuses, dates) so that fewer objects are asked for at once",
+            ),
+            Self::Stopped => None,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Lists an endpoint to its end, past the 10,000 objects that paging reaches.
+//!
+//! PagerDuty pages by offset and serves no object beyond the 10,000th. Where an
+//! endpoint filters by time, more than that is read in windows, each halved
+//! until it fits. What was read is compared with the API's own total; a total
+//! that moved while pages were turned means that objects may have slipped from
+//! one page to another unseen, so the pages are turned once more.
+//!
+//! Never does a listing end early and say nothing: that is [`SourceError::CutShort`].
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::query::{Part, Range, Request, days_from, utc};
+use crate::api::PagerdutyClient;
+use crate::api::{ListPage, PAGE_SIZE};
+use crate::source::SourceError;
+
+/// `offset + limit` may not exceed this.
+const REACH: u32 = 10_000;
+
+/// Objects a page, as offsets count.
+#[expect(clippy::cast_possible_truncation, reason = "it is a hundred")]
+const PAGE: u32 = PAGE_SIZE as u32;
+
+/// The API refuses ranges of more than six months; this is less than any six.
+const LONGEST_WINDOW_DAYS: i64 = 180;
+
+/// Before PagerDuty there were no incidents.
+const BEGINNING: &str = "2009-01-01T00:00:00Z";
+
+/// Takes the pages of a listing.
+pub(super) trait Receiver: Send {
+    /// Takes a page. An error ends the listing.
+    fn take(&mut self, objects: Vec<Value>)
+    -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// Lists all parts of `request` and gives each page to `receiver`.
+pub(super) async fn run(
+    client: &PagerdutyClient,
+    request: &Request,
+    receiver: &mut impl Receiver,
+) -> Result<(), SourceError> {
+    for part in &request.parts {
+        let mut listing = Listing {
+            client,
+            request,
+            part,
+            seen: Seen::default(),
+        };
+        listing.run(receiver).await?;
+    }
+    Ok(())
+}
+
+struct Listing<'a> {
+    client: &'a PagerdutyClient,
+    request: &'a Request,
+    part: &'a Part,
+    seen: Seen,
+}
+
+/// How the pages of one range came out.
+enum Pages {
+    /// Read to the end; `total` as the API last gave it.
+    Complete,
+    /// There are more than paging reaches; nothing was delivered.
+    TooMany { total: u64 },
+}
+
+impl Listing<'_> {
+    async fn run(&mut self, receiver: &mut impl Receiver) -> Result<(), SourceError> {
+        match self.part.range {
+            Range::Between(since, until) => self.windows(since, until, receiver).await,
+            Range::All => match self.pages(Range::All, receiver).await? {
+                Pages::Complete => Ok(()),
+                Pages::TooMany { total } => self.history(total, receiver).await,
+            },
+            // Only incidents and log entries can be asked for by their time.
+            Range::Unspecified => match self.pages(Range::Unspecified, receiver).await? {
+                Pages::Complete => Ok(()),
+                Pages::TooMany { total } => match self.request.endpoint.as_str() {
+                    // Unasked, the API gives the last month of incidents; asked
+                    // for by its dates, that month can be halved.
+                    "incidents" => {
+                        let now = Timestamp::now();
+                        self.windows(days_from(now, -31), now, receiver).await
+                    }
+                    "log_entries" => self.history(total, receiver).await,
+                    _ => Err(self.cut_short(u64::from(REACH), Some(total))),
+                },
+            },
+        }
+    }
+
+    /// Everything there ever was, window by window into the past, until the
+    /// API's total is reached.
+    async fn history(
+        &mut self,
+        total: u64,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), SourceError> {
+        let beginning: Timestamp = BEGINNING.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut until = days_from(Timestamp::now(), 1);
+        while self.seen.len() < total && until > beginning {
+            let since = days_from(until, -LONGEST_WINDOW_DAYS).max(beginning);
+            self.window(since, until, receiver).await?;
+            until = since;
+        }
+        // Incidents resolved meanwhile are no longer served as open: the total
+        // is asked for again before fewer are called too few.
+        if self.seen.len() < total {
+            let total = self.total(self.part.range).await?.unwrap_or(total);
+            if self.seen.len() < total {
+                return Err(self.cut_short(self.seen.len(), Some(total)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn windows(
+        &mut self,
+        since: Timestamp,
+        until: Timestamp,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), SourceError> {
+        let mut from = since;
+        while from < until {
+            let to = days_from(from, LONGEST_WINDOW_DAYS).min(until);
+            self.window(from, to, receiver).await?;
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// One window of at most six months, halved until it can be paged.
+    async fn window(
+        &mut self,
+        since: Timestamp,
+        until: Timestamp,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), SourceError> {
+        let mut waiting = vec![(since, until)];
+        while let Some((since, until)) = waiting.pop() {
+            match self.pages(Range::Between(since, until), receiver).await? {
+                Pages::Complete => {}
+                Pages::TooMany { total } => {
+                    let seconds = until.as_second() - since.as_second();
+                    let middle = Timestamp::from_second(since.as_second() + seconds / 2)
+                        .ok()
+                        .filter(|middle| since < *middle && *middle < until);
+                    let Some(middle) = middle else {
+                        return Err(self.cut_short(u64::from(REACH), Some(total)));
+                    };
+                    waiting.push((since, middle));
+                    waiting.push((middle, until));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns the pages of one range, twice if objects moved meanwhile.
+    async fn pages(
+        &mut self,
+        range: Range,
+        receiver: &mut impl Receiver,
+    ) -> Result<Pages, SourceError> {
+        let mut expected = None;
+        for turn in 0..2 {
+            let mut offset = 0;
+            loop {
+                let page = self.page(range, offset, offset == 0).await?;
+                if offset == 0 {
+                    expected = page.total;
+                    if let Some(total) = page.total.filter(|total| *total > u64::from(REACH)) {
+                        return Ok(Pages::TooMany { total });
+                    }
+                }
+                // One answer cannot have lost anything between two pages.
+                if offset == 0 && !page.more {
+                    self.deliver(page.objects, receiver).await?;
+                    return Ok(Pages::Complete);
+                }
+                self.deliver(page.objects, receiver).await?;
+                if !page.more {
+                    break;
+                }
+                offset += PAGE;
+                if offset + PAGE > REACH {
+                    return Err(self.cut_short(u64::from(offset), expected));
+                }
+            }
+            let total = self.total(range).await?;
+            if turn > 0 || total.is_none() || total == expected {
+                break;
+            }
+            tracing::debug!(
+                endpoint = %self.request.endpoint,
+                "The total moved from {expected:?} to {total:?} while pages were turned; turning them again"
+            );
+        }
+        Ok(Pages::Complete)
+    }
+
+    async fn deliver(
+        &mut self,
+        mut objects: Vec<Value>,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), SourceError> {
+        objects.retain(|object| self.seen.insert(object));
+        if objects.is_empty() {
+            return Ok(());
+        }
+        receiver.take(objects).await
+    }
+
+    async fn total(&self, range: Range) -> Result<Option<u64>, SourceError> {
+        Ok(self.page(range, 0, true).await?.total)
+    }
+
+    async fn page(
+        &self,
+        range: Range,
+        offset: u32,
+        with_total: bool,
+    ) -> Result<ListPage, SourceError> {
+        let mut query = self.part.query.clone();
+        match range {
+            Range::Unspecified => {}
+            Range::All => query.push(("date_range".to_owned(), "all".to_owned())),
+            Range::Between(since, until) => {
+                query.push(("since".to_owned(), utc(since)));
+                query.push(("until".to_owned(), utc(until)));
+            }
+        }
+        self.client
+            .list(&self.request.endpoint, &query, offset, with_total)
+            .await
+            .map_err(|source| SourceError::List {
+                what: format!("{} from offset {offset}", self.request),
+                source,
+            })
+    }
+
+    fn cut_short(&self, served: u64, total: Option<u64>) -> SourceError {
+        SourceError::CutShort {
+            what: format!("the list of {}", self.request),
+            served,
+            total,
+        }
+    }
+}
+
+/// Which objects were delivered: by id, or by their whole content where they
+/// have none (on-calls). Eight bytes an object.
+#[derive(Default)]
+struct Seen {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl Seen {
+    /// Whether `object` is new.
+    fn insert(&mut self, object: &Value) -> bool {
+        let hash = match object.get("id").and_then(Value::as_str) {
+            Some(id) => self.hasher.hash_one(id),
+            None => self.hasher.hash_one(object.to_string()),
+        };
+        self.hashes.insert(hash)
+    }
+
+    fn len(&self) -> u64 {
+        self.hashes.len() as u64
+    }
+}

@@ -1,0 +1,151 @@
+//! PagerDuty: services, incidents, schedules, on-calls, escalation policies and
+//! any other list endpoint by its name.
+//!
+//! ```text
+//! resource configs ─▶ query (what to ask for) ─▶ listing (to its end) ─▶ enrichment ─▶ pages
+//! ```
+//!
+//! Equal requests are one dataset. Enrichment is fetched only for what an
+//! expression can read, and each upstream object once a resync.
+
+mod enrichment;
+mod listing;
+mod query;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use self::enrichment::{EmailNotes, Enricher, Wanted};
+use self::listing::Receiver;
+use self::query::Request;
+use super::{Dataset, Pages, Source, SourceError};
+use crate::api::{ApiError, PagerdutyClient};
+use crate::mapping::Consumer;
+use crate::resource_config::{Kind, ResourceConfig};
+use crate::settings::SourceName;
+
+/// One PagerDuty account.
+pub struct Pagerduty {
+    client: Arc<PagerdutyClient>,
+}
+
+impl Pagerduty {
+    /// A source that asks with `client`.
+    pub fn new(client: PagerdutyClient) -> Self {
+        Self {
+            client: Arc::new(client),
+        }
+    }
+}
+
+impl Source for Pagerduty {
+    fn name(&self) -> SourceName {
+        SourceName::Pagerduty
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
+        self.client.check().boxed()
+    }
+
+    fn datasets(&self, configs: &[Arc<ResourceConfig>], now: Timestamp) -> Vec<Dataset> {
+        let mut groups: Vec<Group> = Vec::new();
+        for config in configs {
+            let Kind::Pagerduty(kind) = &config.kind else {
+                continue;
+            };
+            let request = Request::for_kind(kind, now);
+            let wanted = Wanted::by(config, kind);
+            let consumer = Consumer {
+                config: Arc::clone(config),
+                columns: wanted.columns(),
+            };
+            match groups
+                .iter_mut()
+                .find(|group| group.request == request && group.wanted.joins(&wanted))
+            {
+                Some(group) => {
+                    group.wanted.add(&wanted);
+                    group.consumers.push(consumer);
+                }
+                None => groups.push(Group {
+                    request,
+                    wanted,
+                    consumers: vec![consumer],
+                }),
+            }
+        }
+
+        // The users' e-mail addresses that schedules need come from the very
+        // listing that feeds the kind `users`, where that is mapped. It is
+        // started first, so that nobody waits for what has not begun.
+        let is_users = |group: &Group| group.request == Request::plain("users");
+        groups.sort_by_key(|group| !is_users(group));
+        let users_are_listed = groups.first().is_some_and(is_users)
+            && groups.iter().any(|group| group.wanted.needs_emails());
+        let enricher = Arc::new(Enricher::new(
+            Arc::clone(&self.client),
+            now,
+            users_are_listed,
+        ));
+
+        groups
+            .into_iter()
+            .map(|group| {
+                let shares_emails = users_are_listed && is_users(&group);
+                let Group {
+                    request,
+                    wanted,
+                    consumers,
+                } = group;
+                let enricher = Arc::clone(&enricher);
+                let client = Arc::clone(&self.client);
+                Dataset::new(
+                    format!("pagerduty {request}"),
+                    vec![consumers],
+                    move |pages| async move {
+                        let mut page = Page {
+                            emails: shares_emails.then(|| enricher.share_emails()),
+                            enricher: &enricher,
+                            wanted: &wanted,
+                            pages: &pages,
+                        };
+                        listing::run(&client, &request, &mut page).await?;
+                        if let Some(emails) = page.emails {
+                            emails.complete();
+                        }
+                        Ok(())
+                    },
+                )
+            })
+            .collect()
+    }
+}
+
+/// Resource configs that one listing serves.
+struct Group {
+    request: Request,
+    wanted: Wanted,
+    consumers: Vec<Consumer>,
+}
+
+/// Enriches what was listed and hands it on.
+struct Page<'a> {
+    enricher: &'a Enricher,
+    wanted: &'a Wanted,
+    pages: &'a Pages,
+    emails: Option<EmailNotes>,
+}
+
+impl Receiver for Page<'_> {
+    async fn take(&mut self, objects: Vec<Value>) -> Result<(), SourceError> {
+        if let Some(emails) = &mut self.emails {
+            emails.note(&objects);
+        }
+        let batch = self.enricher.enrich(objects, self.wanted).await;
+        self.pages.send(vec![batch]).await
+    }
+}

@@ -1,0 +1,252 @@
+//! Statuspage: pages, component groups, components, incidents and their updates.
+//!
+//! The API allows one request a second, so nothing is fetched twice: the list
+//! of status pages is shared by all kinds, and incidents and incident updates
+//! are two views of one dataset.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use super::{Dataset, Pages, Source, SourceError};
+use crate::api::{ApiError, PAGE_SIZE, StatuspageClient};
+use crate::mapping::{Consumer, RawBatch};
+use crate::resource_config::{Kind, ResourceConfig, StatuspageKind};
+use crate::settings::SourceName;
+
+/// One Statuspage key and the pages it is used for.
+pub struct Statuspage {
+    client: Arc<StatuspageClient>,
+    page_ids: Vec<String>,
+}
+
+impl Statuspage {
+    /// `page_ids` empty: every page that the key can see.
+    pub fn new(client: StatuspageClient, page_ids: Vec<String>) -> Self {
+        Self {
+            client: Arc::new(client),
+            page_ids,
+        }
+    }
+}
+
+impl Source for Statuspage {
+    fn name(&self) -> SourceName {
+        SourceName::Statuspage
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
+        self.client.check().boxed()
+    }
+
+    fn datasets(&self, configs: &[Arc<ResourceConfig>], _now: Timestamp) -> Vec<Dataset> {
+        let consumers = |wanted: StatuspageKind| -> Vec<Consumer> {
+            configs
+                .iter()
+                .filter(|config| matches!(&config.kind, Kind::Statuspage(kind) if *kind == wanted))
+                .map(|config| Consumer {
+                    config: Arc::clone(config),
+                    columns: Vec::new(),
+                })
+                .collect()
+        };
+        let listing = Arc::new(Listing {
+            client: Arc::clone(&self.client),
+            page_ids: self.page_ids.clone(),
+            pages: OnceCell::new(),
+        });
+        let candidates = [
+            (Collection::Pages, vec![StatuspageKind::Statuspage]),
+            (
+                Collection::ComponentGroups,
+                vec![StatuspageKind::ComponentGroup],
+            ),
+            (Collection::Components, vec![StatuspageKind::Component]),
+            (
+                Collection::Incidents,
+                vec![StatuspageKind::Incident, StatuspageKind::IncidentUpdate],
+            ),
+        ];
+        candidates
+            .into_iter()
+            .filter_map(|(collection, kinds)| {
+                let views: Vec<_> = kinds.into_iter().map(consumers).collect();
+                if views.iter().all(Vec::is_empty) {
+                    return None;
+                }
+                let listing = Arc::clone(&listing);
+                Some(Dataset::new(
+                    format!("statuspage {}", collection.name()),
+                    views,
+                    move |pages| async move { listing.run(collection, &pages).await },
+                ))
+            })
+            .collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Collection {
+    Pages,
+    ComponentGroups,
+    Components,
+    Incidents,
+}
+
+impl Collection {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pages => "pages",
+            Self::ComponentGroups => "component groups",
+            Self::Components => "components",
+            Self::Incidents => "incidents",
+        }
+    }
+}
+
+/// What the datasets of one resync share.
+struct Listing {
+    client: Arc<StatuspageClient>,
+    page_ids: Vec<String>,
+    /// Status pages are few, so the list is kept: every kind needs it.
+    pages: OnceCell<Vec<Value>>,
+}
+
+impl Listing {
+    async fn run(&self, collection: Collection, pages: &Pages) -> Result<(), SourceError> {
+        if let Collection::Pages = collection {
+            return self.status_pages(pages).await;
+        }
+        for page_id in self.page_ids().await? {
+            for number in 1.. {
+                let fetched = match collection {
+                    Collection::ComponentGroups => {
+                        self.client.component_groups(&page_id, number).await
+                    }
+                    Collection::Components => self.client.components(&page_id, number).await,
+                    Collection::Incidents | Collection::Pages => {
+                        self.client.incidents(&page_id, number).await
+                    }
+                };
+                let objects = fetched.map_err(|source| SourceError::List {
+                    what: format!("{} of page {page_id}", collection.name()),
+                    source,
+                })?;
+                let last = objects.len() < PAGE_SIZE;
+                if !objects.is_empty() {
+                    pages.send(views(collection, objects)).await?;
+                }
+                if last {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn status_pages(&self, pages: &Pages) -> Result<(), SourceError> {
+        let wanted: Vec<Value> = self
+            .all_pages()
+            .await?
+            .iter()
+            .filter(|page| {
+                self.page_ids.is_empty()
+                    || id(page).is_some_and(|id| self.page_ids.iter().any(|wanted| wanted == id))
+            })
+            .cloned()
+            .collect();
+        for unseen in self.page_ids.iter().filter(|wanted| {
+            !wanted.is_empty()
+                && !self
+                    .pages
+                    .get()
+                    .is_some_and(|all| all.iter().any(|page| id(page) == Some(wanted)))
+        }) {
+            tracing::warn!(
+                page_id = %unseen,
+                "The Statuspage key does not see the page `{unseen}` named in STATUSPAGE_IDS; correct the id or give the key access"
+            );
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        pages.send(views(Collection::Pages, wanted)).await
+    }
+
+    async fn page_ids(&self) -> Result<Vec<String>, SourceError> {
+        if !self.page_ids.is_empty() {
+            return Ok(self.page_ids.clone());
+        }
+        let pages = self.all_pages().await?;
+        Ok(pages.iter().filter_map(id).map(str::to_owned).collect())
+    }
+
+    /// All status pages, fetched once a resync.
+    ///
+    /// Whether `GET /pages` knows paging is not documented: a server that
+    /// ignores `page` would answer with the same list for ever, so a page
+    /// without a new id ends the listing as well as a short one does.
+    async fn all_pages(&self) -> Result<&Vec<Value>, SourceError> {
+        self.pages
+            .get_or_try_init(async || {
+                let mut all: Vec<Value> = Vec::new();
+                let mut seen: HashSet<String> = HashSet::new();
+                for number in 1.. {
+                    let objects =
+                        self.client
+                            .pages(number)
+                            .await
+                            .map_err(|source| SourceError::List {
+                                what: "the status pages".to_owned(),
+                                source,
+                            })?;
+                    let count = objects.len();
+                    let before = all.len();
+                    all.extend(
+                        objects
+                            .into_iter()
+                            .filter(|page| id(page).is_some_and(|id| seen.insert(id.to_owned()))),
+                    );
+                    if count < PAGE_SIZE || all.len() == before {
+                        break;
+                    }
+                }
+                Ok(all)
+            })
+            .await
+    }
+}
+
+fn id(object: &Value) -> Option<&str> {
+    object.get("id")?.as_str()
+}
+
+/// The batches that a page of a collection gives, in the order of its views.
+fn views(collection: Collection, objects: Vec<Value>) -> Vec<RawBatch> {
+    match collection {
+        Collection::Pages | Collection::ComponentGroups | Collection::Components => {
+            vec![batch(objects)]
+        }
+        Collection::Incidents => {
+            let updates = objects
+                .iter()
+                .filter_map(|incident| incident.get("incident_updates")?.as_array())
+                .flatten()
+                .cloned()
+                .collect();
+            vec![batch(objects), batch(updates)]
+        }
+    }
+}
+
+fn batch(objects: Vec<Value>) -> RawBatch {
+    RawBatch {
+        objects,
+        ..RawBatch::default()
+    }
+}

@@ -1,0 +1,155 @@
+//! What goes wrong is said once, clearly, and nothing is written.
+
+use portolan::sandbox::Sandbox;
+use portolan::settings::SourceName;
+use serde_json::json;
+
+use crate::installed::{install, resource};
+use crate::program::{portolan, run_in, small_sandbox, with, without};
+
+/// Nothing reached Port: no integration, no blueprint, no entity.
+#[track_caller]
+fn assert_nothing_written(sandbox: &Sandbox) {
+    assert!(sandbox.port.blueprints().is_empty());
+    assert!(sandbox.port.entity_counts().is_empty());
+    assert!(sandbox.port.integration().is_none());
+}
+
+#[tokio::test]
+async fn a_wrong_vendor_token_is_told_before_anything_is_written() {
+    for (source, variable) in [
+        (
+            SourceName::Statuspage,
+            "OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY",
+        ),
+        (SourceName::Pagerduty, "OCEAN__INTEGRATION__CONFIG__TOKEN"),
+    ] {
+        let sandbox = small_sandbox().await;
+        let environment = with(
+            sandbox.environment_for(source),
+            variable,
+            "not-the-right-one",
+        );
+
+        let outcome = portolan(&["run"], &environment).await.expect_code(2);
+
+        let errors = outcome.logged("ERROR");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains("401"), "{errors:?}");
+        assert!(!outcome.stderr.contains("not-the-right-one"));
+        assert_nothing_written(&sandbox);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_port_secret_is_told_before_anything_is_written() {
+    let sandbox = small_sandbox().await;
+    let environment = with(
+        sandbox.environment(),
+        "OCEAN__PORT__CLIENT_SECRET",
+        "not-the-right-secret",
+    );
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(2);
+
+    let errors = outcome.logged("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("Port"), "{errors:?}");
+    assert!(!outcome.stderr.contains("not-the-right-secret"));
+    assert_nothing_written(&sandbox);
+}
+
+#[tokio::test]
+async fn an_unset_variable_is_named() {
+    let sandbox = small_sandbox().await;
+    let environment = without(
+        without(sandbox.environment(), "OCEAN__PORT__CLIENT_SECRET"),
+        "OCEAN__PORT__CLIENT_ID",
+    );
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(2);
+
+    assert!(outcome.stderr.contains("OCEAN__PORT__CLIENT_SECRET"));
+    assert!(outcome.stderr.contains("OCEAN__PORT__CLIENT_ID"));
+    assert_nothing_written(&sandbox);
+}
+
+fn thing(kind: &str, properties: &serde_json::Value) -> serde_json::Value {
+    resource(
+        kind,
+        &json!({"identifier": ".id", "blueprint": "\"thing\"", "properties": properties}),
+    )
+}
+
+#[tokio::test]
+async fn an_invalid_mapping_fails_the_resync_before_anything_is_fetched() {
+    let sandbox = small_sandbox().await;
+    install(
+        &sandbox,
+        &json!({"resources": [
+            thing("component", &json!({})),
+            thing("component", &json!({"status": ".status |", "name": ".name | upcase"})),
+        ]}),
+    );
+
+    let outcome = run_in(&sandbox).await.expect_code(1);
+
+    let errors = outcome.logged("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    for place in ["status", "name"] {
+        let path = format!("resources[1].port.entity.mappings.properties.{place}");
+        assert!(errors[0].contains(&path), "{errors:?}");
+    }
+    assert!(sandbox.port.entity_counts().is_empty());
+    let states = sandbox.port.resync_states();
+    assert_eq!(states.last().unwrap()["status"], "failed");
+}
+
+#[tokio::test]
+async fn an_unknown_kind_is_told_with_the_nearest_one() {
+    for (kind, nearest) in [("incidnt", "incident"), ("service", "services")] {
+        let sandbox = small_sandbox().await;
+        install(&sandbox, &json!({"resources": [thing(kind, &json!({}))]}));
+
+        let outcome = run_in(&sandbox).await.expect_code(1);
+
+        let errors = outcome.logged("ERROR");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains(&format!("`{kind}`")), "{errors:?}");
+        assert!(errors[0].contains(&format!("`{nearest}`")), "{errors:?}");
+        assert!(sandbox.port.entity_counts().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn exit_zero_hides_a_failed_resync_but_not_wrong_settings() {
+    let sandbox = small_sandbox().await;
+    install(
+        &sandbox,
+        &json!({"resources": [thing("incidnt", &json!({}))]}),
+    );
+    let environment = sandbox.environment();
+
+    portolan(&["run", "--exit-zero"], &environment)
+        .await
+        .expect_code(0);
+
+    let environment = without(environment, "OCEAN__PORT__CLIENT_ID");
+    portolan(&["run", "--exit-zero"], &environment)
+        .await
+        .expect_code(2);
+}
+
+#[tokio::test]
+async fn a_listener_that_is_not_there_yet_is_refused() {
+    let sandbox = small_sandbox().await;
+    let environment = without(sandbox.environment(), "OCEAN__EVENT_LISTENER__TYPE");
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(2);
+
+    assert!(outcome.logged("ERROR")[0].contains("OCEAN__EVENT_LISTENER"));
+    assert_nothing_written(&sandbox);
+    portolan(&["run", "--once"], &environment)
+        .await
+        .expect_code(0);
+}

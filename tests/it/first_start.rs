@@ -1,0 +1,130 @@
+//! What a first start puts into Port, and what it leaves alone.
+
+use portolan::sandbox::{Answer, Matcher};
+use portolan::settings::SourceName;
+use serde_json::json;
+
+use crate::program::{portolan, run_in, small_sandbox, with};
+
+#[tokio::test]
+async fn a_first_start_creates_the_integration_the_blueprints_and_the_mapping() {
+    let sandbox = small_sandbox().await;
+
+    run_in(&sandbox).await.expect_code(0);
+
+    let integration = sandbox.port.integration().unwrap();
+    assert_eq!(integration["installationAppType"], "portolan");
+    assert_eq!(integration["arePortResourcesInitialized"], true);
+    assert_eq!(
+        integration["config"]["resources"].as_array().unwrap().len(),
+        12
+    );
+    let blueprints = sandbox.port.blueprints();
+    assert_eq!(blueprints.len(), 11);
+    let incident = &blueprints["statuspageIncident"];
+    assert!(incident["relations"]["components"].is_object());
+    assert!(incident["calculationProperties"]["category"].is_object());
+}
+
+#[tokio::test]
+async fn a_blueprint_that_exists_stays_as_it_is_and_keeps_no_other_from_being_created() {
+    let sandbox = small_sandbox().await;
+    let own = json!({
+        "identifier": "statuspage",
+        "title": "Our pages",
+        "schema": {"properties": {"url": {"type": "string"}}, "required": []},
+        "relations": {},
+    });
+    sandbox.port.insert_blueprint(&own);
+    let before = sandbox.port.blueprints()["statuspage"].clone();
+
+    run_in(&sandbox).await.expect_code(0);
+
+    let blueprints = sandbox.port.blueprints();
+    assert_eq!(blueprints["statuspage"], before);
+    assert_eq!(blueprints.len(), 11);
+}
+
+#[tokio::test]
+async fn a_set_up_that_fails_is_taken_back_and_made_up_for_by_the_next_start() {
+    let sandbox = small_sandbox().await;
+    sandbox.port.fault(
+        Matcher::patch("/v1/blueprints/statuspageIncident"),
+        Answer::status(422),
+        1,
+    );
+
+    let outcome = run_in(&sandbox).await.expect_code(1);
+
+    assert!(sandbox.port.blueprints().is_empty());
+    let errors = outcome.logged("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("statuspageIncident"), "{errors:?}");
+
+    run_in(&sandbox).await.expect_code(0);
+    assert_eq!(sandbox.port.blueprints().len(), 11);
+}
+
+#[tokio::test]
+async fn nothing_is_created_when_the_settings_say_so() {
+    let sandbox = small_sandbox().await;
+    let environment = with(
+        sandbox.environment_for(SourceName::Statuspage),
+        "OCEAN__INITIALIZE_PORT_RESOURCES",
+        "false",
+    );
+
+    // Nothing can be stored either: there is no blueprint to store it in.
+    portolan(&["run"], &environment).await.expect_code(3);
+
+    assert!(sandbox.port.blueprints().is_empty());
+}
+
+#[tokio::test]
+async fn resources_of_ones_own_replace_the_defaults() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("blueprints.yaml"),
+        "- identifier: page\n  title: Page\n  schema: {properties: {}, required: []}\n  relations: {}\n",
+    )
+    .unwrap();
+    std::fs::write(
+        directory.path().join("port-app-config.yml"),
+        concat!(
+            "resources:\n",
+            "  - kind: statuspage\n",
+            "    selector: {query: \"true\"}\n",
+            "    port:\n",
+            "      entity:\n",
+            "        mappings: {identifier: .id, title: .name, blueprint: '\"page\"'}\n",
+        ),
+    )
+    .unwrap();
+    let environment = with(
+        sandbox.environment_for(SourceName::Statuspage),
+        "OCEAN__RESOURCES_PATH",
+        directory.path().to_str().unwrap(),
+    );
+
+    portolan(&["run"], &environment).await.expect_code(0);
+
+    assert_eq!(
+        sandbox.port.entities("page").len(),
+        sandbox.statuspage.count("statuspage")
+    );
+    assert_eq!(sandbox.port.blueprints().len(), 1);
+}
+
+#[tokio::test]
+async fn an_integration_that_port_hosts_is_not_run_here_as_well() {
+    let sandbox = small_sandbox().await;
+    sandbox.port.insert_integration(
+        portolan::sandbox::IDENTIFIER,
+        &json!({"installationType": "Saas", "config": {"resources": []}}),
+    );
+
+    let outcome = run_in(&sandbox).await.expect_code(2);
+
+    assert!(outcome.logged("ERROR")[0].contains("hosted by Port"));
+}

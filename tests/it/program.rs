@@ -1,0 +1,115 @@
+//! Runs the real binary as its users do: environment in, exit code and output out.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use portolan::sandbox::{Sandbox, SandboxOptions};
+use tokio::process::Command;
+
+/// Nothing here takes this long; a test that does is stuck.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a run of the binary left behind.
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Messages of the log lines of this level, `ERROR` for example.
+    pub(crate) fn logged(&self, level: &str) -> Vec<String> {
+        self.lines()
+            .filter(|line| line["level"] == level)
+            .filter_map(|line| Some(line["message"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Log lines that are JSON, which all are once settings are read.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = serde_json::Value> {
+        self.stderr
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+    }
+
+    /// Fails with everything that was printed unless the exit code is as expected.
+    #[track_caller]
+    pub(crate) fn expect_code(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// The counts of the summary, by row: fetched, filtered, mapped, written, failed.
+    pub(crate) fn summary(&self) -> Vec<(String, [u64; 5])> {
+        self.stdout
+            .lines()
+            .filter_map(|line| {
+                let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+                let counts: Vec<u64> = cells
+                    .get(1..6)?
+                    .iter()
+                    .map_while(|cell| cell.parse().ok())
+                    .collect();
+                Some((cells.first()?.to_string(), counts.try_into().ok()?))
+            })
+            .collect()
+    }
+}
+
+/// The binary with this environment and nothing else.
+pub(crate) async fn portolan(arguments: &[&str], environment: &[(String, String)]) -> Outcome {
+    let directory = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_portolan"))
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        .await
+        .expect("the program did not end")
+        .unwrap();
+    Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// `portolan run` against the sandbox, with both sources.
+pub(crate) async fn run_in(sandbox: &Sandbox) -> Outcome {
+    portolan(&["run"], &sandbox.environment()).await
+}
+
+/// A sandbox with the small company.
+pub(crate) async fn small_sandbox() -> Sandbox {
+    Sandbox::start(SandboxOptions::default()).await.unwrap()
+}
+
+/// Sets or replaces a variable.
+pub(crate) fn with(
+    mut environment: Vec<(String, String)>,
+    name: &str,
+    value: &str,
+) -> Vec<(String, String)> {
+    environment.retain(|(known, _)| known != name);
+    environment.push((name.to_owned(), value.to_owned()));
+    environment
+}
+
+/// Leaves a variable out.
+pub(crate) fn without(mut environment: Vec<(String, String)>, name: &str) -> Vec<(String, String)> {
+    environment.retain(|(known, _)| known != name);
+    environment
+}

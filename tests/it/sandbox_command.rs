@@ -1,0 +1,62 @@
+//! `portolan sandbox`: what a stranger runs first.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::program::portolan;
+
+#[tokio::test]
+async fn it_needs_no_setting_and_brings_everything_into_the_catalog() {
+    let outcome = portolan(&["sandbox"], &[]).await.expect_code(0);
+
+    let rows = outcome.summary();
+    let (total, counts) = rows.last().unwrap();
+    assert_eq!(total, "total");
+    let [_, _, mapped, written, failed] = *counts;
+    assert_eq!((written, failed), (mapped, 0));
+    for (kind, [fetched, ..]) in &rows {
+        assert!(*fetched > 0, "there is no {kind} to be seen");
+    }
+    assert!(outcome.stdout.contains("\"blueprint\":"));
+    assert!(outcome.logged("ERROR").is_empty());
+}
+
+#[tokio::test]
+async fn it_gets_through_a_bad_day() {
+    let outcome = portolan(&["sandbox", "--faults", "--latency", "1ms"], &[])
+        .await
+        .expect_code(0);
+
+    let rows = outcome.summary();
+    let [_, _, mapped, written, failed] = rows.last().unwrap().1;
+    assert_eq!((written, failed), (mapped, 0));
+}
+
+#[tokio::test]
+async fn it_serves_another_run() {
+    let mut serving = Command::new(env!("CARGO_BIN_EXE_portolan"))
+        .args(["sandbox", "--serve"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
+    let mut environment = Vec::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        // A comment ends the list.
+        let Some(assignment) = line.strip_prefix("export ") else {
+            break;
+        };
+        let (name, value) = assignment.split_once('=').unwrap();
+        environment.push((name.to_owned(), value.trim_matches('\'').to_owned()));
+    }
+
+    portolan(&["run"], &environment).await.expect_code(0);
+
+    serving.kill().await.unwrap();
+}
