@@ -209,12 +209,12 @@ mod tests {
     #[test]
     fn output_beyond_the_limits_is_refused() {
         let limits = Limits {
-            output_bytes: 20,
+            output_bytes: 30,
             nesting: 3,
             ..Limits::default()
         };
         assert!(from_val(&to_val(&json!(["abc", {"d": 1}])), &limits).is_ok());
-        for refused in [json!("x".repeat(30)), json!([[[[]]]]), json!(vec![1; 30])] {
+        for refused in [json!("x".repeat(40)), json!([[[[]]]]), json!(vec![1; 30])] {
             assert!(matches!(
                 from_val(&to_val(&refused), &limits),
                 Err(RunError::Limit(_))

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn misspelt_names_find_their_neighbours() {
-        assert_eq!(nearest("ascii_lowercase"), None);
+        assert_eq!(nearest("ascii_lowercase"), Some("ascii_downcase"));
         assert_eq!(nearest("tostrin"), Some("tostring"));
         assert_eq!(nearest("selct"), Some("select"));
         assert_eq!(nearest("zzzzzz"), None);

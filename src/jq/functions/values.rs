@@ -188,7 +188,12 @@ fn to_number(value: &Bounded) -> ValR<Bounded> {
 /// once: adding one by one copies what was added so far each time.
 fn add(value: Bounded) -> ValR<Bounded> {
     if let Val::Arr(items) = value.val() {
-        if !items.is_empty() && items.iter().all(|item| matches!(item, Val::TStr(_))) {
+        if !items.is_empty()
+            && items
+                .iter()
+                .all(|item| matches!(item, Val::TStr(_) | Val::Null))
+            && items.iter().any(|item| matches!(item, Val::TStr(_)))
+        {
             return concatenated(items.iter().filter_map(text_of)).map_err(spent);
         }
         if !items.is_empty() && items.iter().all(|item| matches!(item, Val::Arr(_))) {
