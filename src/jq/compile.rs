@@ -47,7 +47,10 @@ pub(super) fn compile(text: &str, limits: &Limits) -> Result<Compiled, CompileEr
 fn hint(text: &str, limits: &Limits) -> Option<String> {
     let doubled = quotes::all_doubled(text)?;
     compile_text(&doubled, limits).ok()?;
-    Some("write strings in double quotes: single quotes are only read as such at the edge of a word".to_owned())
+    Some(
+        "write strings in double quotes: single quotes are only read as such at the edge of a word"
+            .to_owned(),
+    )
 }
 
 fn compile_text(text: &str, limits: &Limits) -> Result<Compiled, Problem> {
@@ -77,7 +80,10 @@ fn compile_text(text: &str, limits: &Limits) -> Result<Compiled, Problem> {
     defs.push(main);
 
     let arena = Arena::default();
-    let file = File { code: MAIN, path: () };
+    let file = File {
+        code: MAIN,
+        path: (),
+    };
     let modules = Loader::new(defs).load(&arena, file).map_err(|_| Problem {
         message: "the expression cannot be read".to_owned(),
         span: 0..text.len(),
@@ -90,7 +96,12 @@ fn compile_text(text: &str, limits: &Limits) -> Result<Compiled, Problem> {
             let errors = errors.into_iter().flat_map(|(_, errors)| errors);
             undefined(text, errors.collect())
         })?;
-    Ok(Compiled { program, reads, literal, uses_environment })
+    Ok(Compiled {
+        program,
+        reads,
+        literal,
+        uses_environment,
+    })
 }
 
 /// The string that an expression is.
@@ -136,7 +147,11 @@ fn undefined(text: &str, errors: Vec<(&str, Undefined)>) -> Problem {
 }
 
 fn undefined_function(name: &str, given: usize) -> String {
-    let what = if name.starts_with('@') { "format" } else { "function" };
+    let what = if name.starts_with('@') {
+        "format"
+    } else {
+        "function"
+    };
     let mut message = if given == 0 {
         format!("undefined {what} `{name}`")
     } else {
@@ -146,7 +161,10 @@ fn undefined_function(name: &str, given: usize) -> String {
     arities.sort_unstable();
     if !arities.is_empty() {
         let arities: Vec<String> = arities.iter().map(usize::to_string).collect();
-        message = format!("`{name}` takes {} argument(s), not {given}", arities.join(" or "));
+        message = format!(
+            "`{name}` takes {} argument(s), not {given}",
+            arities.join(" or ")
+        );
     } else if let Some(nearest) = library::nearest(name) {
         message = format!("{message}; did you mean `{nearest}`?");
     }

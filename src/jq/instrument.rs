@@ -53,7 +53,11 @@ fn counted(term: Tree<'_>) -> Tree<'_> {
 /// The term as an argument, which may be evaluated again and again.
 fn argument(tree: Tree<'_>) -> Tree<'_> {
     let tree = term(tree);
-    if is_simple(&tree) { tree } else { counted(tree) }
+    if is_simple(&tree) {
+        tree
+    } else {
+        counted(tree)
+    }
 }
 
 /// Whether evaluating a term takes a small, fixed amount of work.
@@ -136,9 +140,7 @@ pub(super) fn term(tree: Tree<'_>) -> Tree<'_> {
                 .collect(),
             otherwise.map(boxed),
         ),
-        Term::Def(defs, body) => {
-            Term::Def(defs.into_iter().map(definition).collect(), boxed(body))
-        }
+        Term::Def(defs, body) => Term::Def(defs.into_iter().map(definition).collect(), boxed(body)),
         Term::Call(name, arguments) => {
             Term::Call(name, arguments.into_iter().map(argument).collect())
         }
@@ -169,11 +171,7 @@ fn fold<'s>(
     Term::Fold(name, Box::new(source), variables, arguments)
 }
 
-fn binary<'s>(
-    left: Tree<'s>,
-    operator: BinaryOp<&'s str>,
-    right: Tree<'s>,
-) -> Tree<'s> {
+fn binary<'s>(left: Tree<'s>, operator: BinaryOp<&'s str>, right: Tree<'s>) -> Tree<'s> {
     let single = is_single(&right);
     let right = term(right);
     let operand = || Box::new(Term::Var(OPERAND));

@@ -8,12 +8,12 @@ pub(super) fn path(text: &str) -> Option<Vec<String>> {
     while let Some(inner) = text.strip_prefix('(') {
         text = inner.trim_start();
     }
-    let head: &str = text
-        .split(['|', ')'])
-        .next()
-        .unwrap_or_default()
-        .trim_end();
-    let keys: Vec<String> = head.strip_prefix('.')?.split('.').map(str::to_owned).collect();
+    let head: &str = text.split(['|', ')']).next().unwrap_or_default().trim_end();
+    let keys: Vec<String> = head
+        .strip_prefix('.')?
+        .split('.')
+        .map(str::to_owned)
+        .collect();
     keys.iter().all(|key| is_name(key)).then_some(keys)
 }
 

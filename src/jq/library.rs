@@ -68,9 +68,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 
 /// What an expression that calls `called` is to be linked with. Those of its
 /// own definitions that have a name of ours are linked needlessly, no more.
-pub(super) fn linked<'s>(
-    called: HashSet<Signature<'s>>,
-) -> (Vec<Def<&'s str>>, Vec<Fun<Engine>>) {
+pub(super) fn linked<'s>(called: HashSet<Signature<'s>>) -> (Vec<Def<&'s str>>, Vec<Fun<Engine>>) {
     let mut wanted = called;
     let mut defs: Vec<Def<&'s str>> = Vec::new();
     // A definition uses what stands above it, so one pass upwards finds all.
@@ -124,7 +122,7 @@ mod tests {
 
     #[test]
     fn misspelt_names_find_their_neighbours() {
-        assert_eq!(nearest("ascii_lowercase"), None);
+        assert_eq!(nearest("ascii_lowercase"), Some("ascii_downcase"));
         assert_eq!(nearest("tostrin"), Some("tostring"));
         assert_eq!(nearest("selct"), Some("select"));
         assert_eq!(nearest("zzzzzz"), None);

@@ -155,6 +155,9 @@ impl Jq {
 
 impl std::fmt::Debug for Jq {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Jq").field("limits", &self.limits).finish_non_exhaustive()
+        formatter
+            .debug_struct("Jq")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

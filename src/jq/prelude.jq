@@ -30,7 +30,7 @@ def scalars: select(type | . != "array" and . != "object");
 # Generators
 def range($to): range(0; $to; 1);
 def range($from; $to): range($from; $to; 1);
-def repeat(f): def again: ., (f | again); again;
+def repeat(f): def again: f, again; again;
 def recurse(f): def down: ., (f | down); down;
 def recurse: recurse(.[]?);
 def recurse(f; condition): def down: ., (f | select(condition) | down); down;

@@ -69,10 +69,7 @@ pub(super) fn below<'t, 's>(term: &'t Term<&'s str>, visit: &mut dyn FnMut(&'t T
     }
 }
 
-fn in_pattern<'t, 's>(
-    pattern: &'t Pattern<&'s str>,
-    visit: &mut dyn FnMut(&'t Term<&'s str>),
-) {
+fn in_pattern<'t, 's>(pattern: &'t Pattern<&'s str>, visit: &mut dyn FnMut(&'t Term<&'s str>)) {
     match pattern {
         Pattern::Var(_) => {}
         Pattern::Arr(items) => items.iter().for_each(|item| in_pattern(item, visit)),

@@ -61,10 +61,15 @@ pub(super) fn all() -> Vec<Fun<Engine>> {
             "limit" => ("__limit", arguments, function),
             _ => (name, arguments, function),
         });
-    let plain = [text::functions(), time::functions(), values::functions(), regex::functions()]
-        .into_iter()
-        .flat_map(<[Plain]>::into_vec)
-        .map(native::run::<Engine>);
+    let plain = [
+        text::functions(),
+        time::functions(),
+        values::functions(),
+        regex::functions(),
+    ]
+    .into_iter()
+    .flat_map(<[Plain]>::into_vec)
+    .map(native::run::<Engine>);
     engine.chain(plain).chain(paths::functions()).collect()
 }
 

@@ -11,10 +11,9 @@ use crate::jq::value::{Bounded, Error, VALUE_DEPTH, bounds, described, error, po
 
 pub(super) fn functions() -> Vec<Fun<Engine>> {
     let fun = || -> Box<[Bind]> { Box::new([Bind::Fun(())]) };
-    let step = Native::new(|cv: Cv<'_, Engine>| {
-        box_once(fuel::step().map(|()| cv.1).map_err(halt))
-    })
-    .with_paths(|cv| box_once(fuel::step().map(|()| cv.1).map_err(halt)));
+    let step =
+        Native::new(|cv: Cv<'_, Engine>| box_once(fuel::step().map(|()| cv.1).map_err(halt)))
+            .with_paths(|cv| box_once(fuel::step().map(|()| cv.1).map_err(halt)));
     let last = Native::<Engine>::new(|mut cv| {
         let (f, context) = cv.0.pop_fun();
         box_once(
@@ -85,15 +84,18 @@ fn price(keys: usize) -> Result<(), Error> {
 
 fn path(mut cv: Cv<'_, Engine>) -> ValXs<'_, Bounded> {
     let (f, context) = cv.0.pop_fun();
-    Box::new(f.paths((context, (cv.1, Default::default()))).map(|output| {
-        let keys = output?.1;
-        let mut path: Vec<Bounded> = Vec::new();
-        for key in keys.iter() {
-            price(1)?;
-            path.push(key.clone());
-        }
-        Ok(path.into_iter().rev().collect())
-    }))
+    Box::new(
+        f.paths((context, (cv.1, Default::default())))
+            .map(|output| {
+                let keys = output?.1;
+                let mut path: Vec<Bounded> = Vec::new();
+                for key in keys.iter() {
+                    price(1)?;
+                    path.push(key.clone());
+                }
+                Ok(path.into_iter().rev().collect())
+            }),
+    )
 }
 
 /// The paths that a filter yields.
@@ -125,15 +127,17 @@ fn modify<'a>(mut cv: Cv<'a, Engine>) -> Result<Bounded, Exn<'a, Bounded>> {
     let mut removed = Vec::new();
     for path in paths_of(&paths, context, &value)? {
         let mut absent = false;
-        value = update(value, &path, &mut |old| {
-            match f.run((f_context.clone(), old.clone())).next() {
+        value = update(
+            value,
+            &path,
+            &mut |old| match f.run((f_context.clone(), old.clone())).next() {
                 Some(output) => output,
                 None => {
                     absent = true;
                     Ok(old)
                 }
-            }
-        })?;
+            },
+        )?;
         if absent {
             removed.push(path);
         }
@@ -158,7 +162,10 @@ fn keys(path: &Bounded) -> Result<Box<[Bounded]>, Error> {
             price(keys.len())?;
             Ok(keys.iter().map(|key| path.part(key.clone())).collect())
         }
-        _ => Err(error(format!("a path is an array, not {}", described(path)))),
+        _ => Err(error(format!(
+            "a path is an array, not {}",
+            described(path)
+        ))),
     }
 }
 
@@ -256,7 +263,11 @@ fn splice(whole: Bounded, range: &Bounded, new: &Bounded) -> ValR<Bounded> {
     let replacement: &[Val] = match new.val() {
         Val::Arr(items) => items,
         Val::Null => &[],
-        _ => return Err(error("a slice of an array can only be replaced by an array")),
+        _ => {
+            return Err(error(
+                "a slice of an array can only be replaced by an array",
+            ));
+        }
     };
     fuel::allocate((items.len() + replacement.len()) * size_of::<Val>()).map_err(spent)?;
     let (start, end) = slice_bounds(range, items.len())?;
@@ -355,7 +366,10 @@ fn remove(value: Bounded, parents: &[Bounded], last: &Bounded) -> ValR<Bounded> 
         }
         (val, _) => {
             let value = described(&Bounded::within(val, depth));
-            return Err(error(format!("cannot delete {} of {value}", described(last))));
+            return Err(error(format!(
+                "cannot delete {} of {value}",
+                described(last)
+            )));
         }
     };
     Ok(Bounded::within(val, depth))
@@ -371,7 +385,11 @@ fn range(mut cv: Cv<'_, Engine>) -> ValXs<'_, Bounded> {
         return bome(Err(error("the bounds of a range must be numbers")));
     };
     Box::new(std::iter::from_fn(move || {
-        let within = if by > 0.0 { next < to } else { by < 0.0 && next > to };
+        let within = if by > 0.0 {
+            next < to
+        } else {
+            by < 0.0 && next > to
+        };
         within.then(|| {
             fuel::step().map_err(halt)?;
             let output = Bounded::scalar(crate::jq::value::number(next));

@@ -41,9 +41,18 @@ struct Wanted {
 }
 
 impl Wanted {
-    const MATCHES: Self = Self { matches: true, between: false };
-    const BETWEEN: Self = Self { matches: false, between: true };
-    const BOTH: Self = Self { matches: true, between: true };
+    const MATCHES: Self = Self {
+        matches: true,
+        between: false,
+    };
+    const BETWEEN: Self = Self {
+        matches: false,
+        between: true,
+    };
+    const BOTH: Self = Self {
+        matches: true,
+        between: true,
+    };
 }
 
 #[derive(Default)]
@@ -114,7 +123,11 @@ fn run(mut cv: Cv<'_, Engine>, wanted: Wanted) -> ValR<Bounded> {
         return Err(refused("matching", "a string", &input));
     };
     let Some(pattern) = pattern.as_text() else {
-        return Err(refused("matching", "a regular expression as a string", &pattern));
+        return Err(refused(
+            "matching",
+            "a regular expression as a string",
+            &pattern,
+        ));
     };
     let flags = match (flags.val(), flags.as_text()) {
         (Val::Null, _) => Flags::default(),
@@ -210,7 +223,11 @@ struct Characters<'t> {
 
 impl<'t> Characters<'t> {
     fn new(text: &'t str) -> Self {
-        Self { text, byte: 0, count: 0 }
+        Self {
+            text,
+            byte: 0,
+            count: 0,
+        }
     }
 
     fn before(&mut self, byte: usize) -> usize {

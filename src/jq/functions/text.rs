@@ -32,7 +32,9 @@ pub(super) fn functions() -> Box<[Plain]> {
         }),
         ("startswith", v(1), |cv| {
             unary(cv, |text, part| {
-                both("startswith", &text, &part, |text, part| text.starts_with(part))
+                both("startswith", &text, &part, |text, part| {
+                    text.starts_with(part)
+                })
             })
         }),
         ("endswith", v(1), |cv| {
@@ -41,10 +43,14 @@ pub(super) fn functions() -> Box<[Plain]> {
             })
         }),
         ("ltrimstr", v(1), |cv| {
-            unary(cv, |text, part| Ok(without(text, &part, |a, b| a.strip_prefix(b))))
+            unary(cv, |text, part| {
+                Ok(without(text, &part, |a, b| a.strip_prefix(b)))
+            })
         }),
         ("rtrimstr", v(1), |cv| {
-            unary(cv, |text, part| Ok(without(text, &part, |a, b| a.strip_suffix(b))))
+            unary(cv, |text, part| {
+                Ok(without(text, &part, |a, b| a.strip_suffix(b)))
+            })
         }),
         ("split", v(1), |cv| {
             unary(cv, |text, separator| {

@@ -1,8 +1,8 @@
 //! Dates. Everything is in UTC: what a mapping yields must not depend on the
 //! machine it runs on, and reading the local time zone is reading a file.
 
-use jaq_core::native::{unary, v};
 use jaq_core::ValR;
+use jaq_core::native::{unary, v};
 
 use super::Plain;
 use crate::jq::value::{Bounded, described, error};

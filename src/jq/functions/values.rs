@@ -1,7 +1,7 @@
 //! Functions of any value: its size, its parts, its text as JSON.
 
-use jaq_core::native::{bome, unary, v};
 use jaq_core::ValR;
+use jaq_core::native::{bome, unary, v};
 use jaq_json::{Num, Rc, Val};
 
 use super::{Plain, refused};
@@ -76,9 +76,9 @@ fn contains(value: &Bounded, part: &Bounded) -> ValR<Bounded> {
             return false;
         }
         match (value, part) {
-            (Val::Obj(value), Val::Obj(part)) => part.iter().all(|(key, part)| {
-                value.get(key).is_some_and(|value| within(value, part))
-            }),
+            (Val::Obj(value), Val::Obj(part)) => part
+                .iter()
+                .all(|(key, part)| value.get(key).is_some_and(|value| within(value, part))),
             (Val::Arr(value), Val::Arr(part)) => part
                 .iter()
                 .all(|part| value.iter().any(|value| within(value, part))),
@@ -188,7 +188,12 @@ fn to_number(value: &Bounded) -> ValR<Bounded> {
 /// once: adding one by one copies what was added so far each time.
 fn add(value: Bounded) -> ValR<Bounded> {
     if let Val::Arr(items) = value.val() {
-        if !items.is_empty() && items.iter().all(|item| matches!(item, Val::TStr(_))) {
+        if !items.is_empty()
+            && items
+                .iter()
+                .all(|item| matches!(item, Val::TStr(_) | Val::Null))
+            && items.iter().any(|item| matches!(item, Val::TStr(_)))
+        {
             return concatenated(items.iter().filter_map(text_of)).map_err(spent);
         }
         if !items.is_empty() && items.iter().all(|item| matches!(item, Val::Arr(_))) {
@@ -209,4 +214,3 @@ fn add(value: Bounded) -> ValR<Bounded> {
         sum + item?
     })
 }
-

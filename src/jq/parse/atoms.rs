@@ -220,22 +220,25 @@ impl<'s, 't> Parser<'s, 't> {
             "." => {
                 self.at += 1;
                 Ok(match self.quoted()? {
-                    Some(key) => {
-                        Term::Path(Box::new(Term::Id), Path(vec![(Part::Index(key), Opt::Essential)]))
-                    }
+                    Some(key) => Term::Path(
+                        Box::new(Term::Id),
+                        Path(vec![(Part::Index(key), Opt::Essential)]),
+                    ),
                     None => Term::Id,
                 }
                 .into_path_with_option(self))
             }
-            _ => match symbol.strip_prefix('.') {
-                Some(name) => {
-                    self.at += 1;
-                    let part = (Part::Index(text(name)), Opt::Essential);
-                    Ok(Term::Path(Box::new(Term::Id), Path(vec![part]))
-                        .into_path_with_option(self))
+            _ => {
+                match symbol.strip_prefix('.') {
+                    Some(name) => {
+                        self.at += 1;
+                        let part = (Part::Index(text(name)), Opt::Essential);
+                        Ok(Term::Path(Box::new(Term::Id), Path(vec![part]))
+                            .into_path_with_option(self))
+                    }
+                    None => Err(self.unexpected("an expression")),
                 }
-                None => Err(self.unexpected("an expression")),
-            },
+            }
         }
     }
 

@@ -196,6 +196,7 @@ impl<'s, 't> Parser<'s, 't> {
     }
 
     fn here(&self) -> Range<usize> {
-        self.peek().map_or(self.end.clone(), |token| self.span(token.0))
+        self.peek()
+            .map_or(self.end.clone(), |token| self.span(token.0))
     }
 }

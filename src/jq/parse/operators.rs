@@ -1,7 +1,7 @@
 //! Operators, from the loosest to the tightest, as jq has them.
 
-use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::load::lex::{StrPart, Tok, Token};
+use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::ops::{Cmp, Math};
 
 use super::{Parsed, Parser};
@@ -235,10 +235,7 @@ impl<'s> Parser<'s, '_> {
         })
     }
 
-    fn pattern_entry(
-        &mut self,
-        entries: &mut Vec<(Tree<'s>, Pattern<&'s str>)>,
-    ) -> Parsed<()> {
+    fn pattern_entry(&mut self, entries: &mut Vec<(Tree<'s>, Pattern<&'s str>)>) -> Parsed<()> {
         if let Some(Token(name, Tok::Var)) = self.peek() {
             self.at += 1;
             let key = || Term::Str(None, vec![StrPart::Str(&name[1..])]);

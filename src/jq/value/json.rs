@@ -11,6 +11,10 @@ const EXCERPT: usize = 60;
 /// Receives the text of a value and decides how much of it there may be.
 trait Sink {
     fn push(&mut self, text: &str) -> Result<(), Spent>;
+
+    /// Another value is about to be written. Values may share parts, so that
+    /// there can be far more to write than there is in memory.
+    fn visit(&mut self) -> Result<(), Spent>;
 }
 
 impl Sink for String {
@@ -18,6 +22,10 @@ impl Sink for String {
         fuel::allocate(text.len())?;
         self.push_str(text);
         Ok(())
+    }
+
+    fn visit(&mut self) -> Result<(), Spent> {
+        fuel::work(4)
     }
 }
 
@@ -32,6 +40,10 @@ impl Sink for Beginning {
             self.0.push('…');
             return Err(Spent);
         }
+        Ok(())
+    }
+
+    fn visit(&mut self) -> Result<(), Spent> {
         Ok(())
     }
 }
@@ -63,6 +75,7 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 fn write(val: &Val, sink: &mut impl Sink) -> Result<(), Spent> {
+    sink.visit()?;
     match val {
         Val::Null => sink.push("null"),
         Val::Bool(true) => sink.push("true"),

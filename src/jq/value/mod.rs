@@ -217,10 +217,7 @@ pub(super) fn position(index: f64, length: usize) -> Option<usize> {
 }
 
 /// Start and end of a slice, clipped to `length`.
-pub(super) fn bounds(
-    range: &val::Range<&Bounded>,
-    length: usize,
-) -> Result<(usize, usize), Error> {
+pub(super) fn bounds(range: &val::Range<&Bounded>, length: usize) -> Result<(usize, usize), Error> {
     let bound = |bound: Option<&Bounded>, default: usize, round: fn(f64) -> f64| match bound {
         None => Ok(default),
         Some(bound) => match (bound.val(), bound.as_number()) {
@@ -276,14 +273,17 @@ impl jaq_core::ValT for Bounded {
     fn key_values(self) -> jaq_core::box_iter::BoxIter<'static, ValR<(Self, Self), Self>> {
         let within = self.depth.saturating_sub(1);
         match self.val {
-            Val::Arr(items) => Box::new(unwrap(items).into_iter().enumerate().map(
-                move |(index, item)| Ok((Self::from(index), Self::within(item, within))),
-            )),
-            Val::Obj(entries) => {
-                Box::new(unwrap(entries).into_iter().map(move |(key, value)| {
-                    Ok((Self::scalar(key), Self::within(value, within)))
-                }))
-            }
+            Val::Arr(items) => Box::new(
+                unwrap(items)
+                    .into_iter()
+                    .enumerate()
+                    .map(move |(index, item)| Ok((Self::from(index), Self::within(item, within)))),
+            ),
+            Val::Obj(entries) => Box::new(
+                unwrap(entries)
+                    .into_iter()
+                    .map(move |(key, value)| Ok((Self::scalar(key), Self::within(value, within)))),
+            ),
             _ => Box::new(std::iter::once(Err(error(format!(
                 "cannot iterate over {}",
                 described(&self)
@@ -491,8 +491,7 @@ impl FromIterator<Self> for Bounded {
         let mut items = Vec::new();
         for item in iter {
             // Once nothing may be allocated any more, what follows is moot.
-            if items.len() % CHUNK == CHUNK - 1
-                && fuel::allocate(CHUNK * size_of::<Val>()).is_err()
+            if items.len() % CHUNK == CHUNK - 1 && fuel::allocate(CHUNK * size_of::<Val>()).is_err()
             {
                 break;
             }

@@ -60,11 +60,7 @@ impl Add for Bounded {
                 entries.extend(unwrap(right));
                 Ok(Self::container(Val::obj(entries), depth))
             }
-            (left, right) => Err(cannot(
-                "added",
-                &Self::scalar(left),
-                &Self::scalar(right),
-            )),
+            (left, right) => Err(cannot("added", &Self::scalar(left), &Self::scalar(right))),
         }
     }
 }
@@ -174,11 +170,7 @@ impl Div for Bounded {
             (Val::Num(dividend), Val::Num(divisor)) => {
                 let divisor = to_f64(divisor);
                 if divisor == 0.0 {
-                    return Err(cannot(
-                        "divided because the divisor is zero",
-                        &self,
-                        &right,
-                    ));
+                    return Err(cannot("divided because the divisor is zero", &self, &right));
                 }
                 Ok(calculated(to_f64(dividend) / divisor))
             }
