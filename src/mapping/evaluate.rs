@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::finding::{Cause, Findings, Severity};
 use crate::{
-    jq::{Limits, Val, from_val},
+    jq::{Limits, RunError, Val, from_val},
     resource_config::{Expression, Search, SearchRule, SearchValue, Template},
 };
 
@@ -16,11 +16,18 @@ pub(super) fn first(
 ) -> Result<Option<Value>, String> {
     match expression.filter.first(input) {
         Ok(None | Some(Val::Null)) => Ok(None),
-        Ok(Some(output)) => from_val(&output, limits)
-            .map(Some)
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(Some(output)) => from_val(&output, limits).map(Some).map_err(failure),
+        Err(error) => Err(failure(error)),
     }
+}
+
+/// How a failed expression is told.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that it can be given to `map_err`"
+)]
+pub(super) fn failure(error: RunError) -> String {
+    format!("failed: {error}")
 }
 
 /// Evaluates templates on one object, noting which expressions gave nothing.

@@ -2,7 +2,7 @@
 
 use super::{
     Mapped,
-    evaluate::type_name,
+    evaluate::{failure, type_name},
     finding::{Cause, Severity},
     raw::with_keys,
 };
@@ -50,7 +50,7 @@ pub(super) fn explode<'a>(
             mapped.findings.note(
                 &items.expression,
                 (Severity::Error, Cause::Failed),
-                || format!("{error}; the object is lost"),
+                || format!("{}; the object is lost", failure(error)),
                 label,
             );
             None

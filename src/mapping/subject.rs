@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     entity::EntityIdentifier,
-    evaluate::{Evaluation, first, json_type_name, type_name},
+    evaluate::{Evaluation, failure, first, json_type_name, type_name},
     finding::{Cause, Findings, Severity},
     identifier,
 };
@@ -36,7 +36,7 @@ impl Subject<'_> {
                 Cause::WrongType,
                 format!("gave {} instead of true or false", type_name(&other)),
             ),
-            Err(error) => (Cause::Failed, error.to_string()),
+            Err(error) => (Cause::Failed, failure(error)),
         };
         self.lost(findings, query, cause, || format!("{message}; {LOST}"));
         None

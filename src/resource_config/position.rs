@@ -138,6 +138,9 @@ impl Positions {
     }
 }
 
+/// Deeper nesting than the document's own parser accepts is not followed.
+const DEPTH: usize = 128;
+
 #[derive(Default)]
 struct Indexer {
     positions: Positions,
@@ -186,7 +189,9 @@ impl Indexer {
             Event::Alias(_) => {
                 self.begin_value(position);
             }
-            Event::MappingStart(..) | Event::SequenceStart(..) if self.expects_key() => {
+            Event::MappingStart(..) | Event::SequenceStart(..)
+                if self.expects_key() || self.open.len() == DEPTH =>
+            {
                 return ControlFlow::Break(());
             }
             Event::MappingStart(..) => {
@@ -286,6 +291,13 @@ resources:
             "6:15"
         );
         assert_eq!(at(&positions, &Path::default().key("missing")), "1:1");
+    }
+
+    #[test]
+    fn a_bottomless_document_is_followed_no_further_than_it_can_be_read() {
+        let positions = Positions::of_text(&"[".repeat(100_000));
+
+        assert!(positions.places.len() <= DEPTH);
     }
 
     #[test]

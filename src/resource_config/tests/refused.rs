@@ -9,7 +9,7 @@ fn a_wrong_expression_is_shown_with_the_place() {
           mapping.yaml:13:22  resources[0].port.entity.mappings.properties.startDate
               .start_date | strptim("%Y-%m-%d")
                             ^^^^^^^
-            there is no function or filter `strptim`
+            undefined function `strptim/1`; did you mean `strptime`?
         "#);
 }
 
@@ -22,7 +22,7 @@ fn a_fixed_text_without_inner_quotes_is_explained() {
           mapping.yaml:11:20  resources[0].port.entity.mappings.blueprint
               statuspageComponent
               ^^^^^^^^^^^^^^^^^^^
-            there is no function or filter `statuspageComponent`
+            undefined function `statuspageComponent`
             hint: a fixed text needs quotes of its own: '"statuspageComponent"'
         "#);
 }
@@ -75,7 +75,8 @@ resources:
 
           mapping.yaml:13:14  resources[1].selector.query
               .status |
-            expected an expression here
+                       ^
+            unexpected end of the expression, expected an expression
 
           mapping.yaml:14:25  resources[1].selector.serviceAnalytics
             expected true or false, found "maybe"
@@ -99,7 +100,7 @@ resources:
           mapping.yaml:25:21  resources[1].port.entity.mappings.properties.nested.deep
               nothing_like_it
               ^^^^^^^^^^^^^^^
-            there is no function or filter `nothing_like_it`
+            undefined function `nothing_like_it`
             hint: a fixed text needs quotes of its own: '"nothing_like_it"'
         "#);
 }
@@ -181,7 +182,7 @@ team: {rules: [{property: name, operator: '=', value: nope}]}";
           mapping.yaml:16:63  resources[0].port.entity.mappings.team.rules[0].value
               nope
               ^^^^
-            there is no function or filter `nope`
+            undefined function `nope`
             hint: a fixed text needs quotes of its own: '"nope"'
         "#);
 }
