@@ -5,6 +5,7 @@
 //!    └── sources side by side, a few datasets of each at a time; every channel bounded
 //! ```
 
+mod log;
 mod progress;
 mod report;
 mod resync;

@@ -21,7 +21,8 @@ pub struct ResyncReport {
 /// What became of one resource config.
 #[derive(Debug, Default)]
 pub struct KindReport {
-    /// The kind as the mapping writes it.
+    /// The kind as the mapping writes it; with its place, `incidents (resources[7])`,
+    /// where several resource configs have the same.
     pub kind: String,
     /// Raw objects, after `itemsToParse`.
     pub fetched: u64,

@@ -17,13 +17,14 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::log;
 use super::progress::{KindProgress, Progress};
 use super::report::{Ending, KindReport, ResyncReport};
 use crate::api::{ApiError, PortClient, ResyncState, ResyncStatus, UpsertOptions};
 use crate::catalog::{ToWrite, WriteLimits, Writer};
 use crate::causes::one_line;
 use crate::jq::{self, Jq};
-use crate::mapping::{Mapped, Severity, map_batch};
+use crate::mapping::{Mapped, map_batch};
 use crate::resource_config::{self, InvalidMapping, MappingDocument, ResourceConfig};
 use crate::settings::SourceName;
 use crate::source::{Dataset, Pages, Source, SourceError};
@@ -130,21 +131,22 @@ impl Resync {
         let clock = Instant::now();
         let document = self.read_mapping().await?;
         let configs = &document.resources;
-        let tallies: Vec<Mutex<KindReport>> = configs
+        let labels = labels(configs);
+        let tallies: Vec<Mutex<KindReport>> = labels
             .iter()
-            .map(|config| {
+            .map(|label| {
                 Mutex::new(KindReport {
-                    kind: config.kind_text.clone(),
+                    kind: label.clone(),
                     ..KindReport::default()
                 })
             })
             .collect();
         // Only the first resync of a progress sets its kinds.
         let kinds = progress.kinds.get_or_init(|| {
-            configs
+            labels
                 .iter()
-                .map(|config| KindProgress {
-                    kind: config.kind_text.clone(),
+                .map(|label| KindProgress {
+                    kind: label.clone(),
                     ..KindProgress::default()
                 })
                 .collect()
@@ -196,7 +198,7 @@ impl Resync {
             duration: clock.elapsed(),
             kinds: reports,
         };
-        log(&report, configs);
+        log::report(&report, configs);
         Ok(report)
     }
 
@@ -323,65 +325,25 @@ impl Running<'_> {
     }
 }
 
+/// What to call each resource config: its kind, and its place where that alone
+/// would not tell it from another.
+fn labels(configs: &[Arc<ResourceConfig>]) -> Vec<String> {
+    configs
+        .iter()
+        .map(|config| {
+            let same = |other: &&Arc<ResourceConfig>| other.kind_text == config.kind_text;
+            if configs.iter().filter(same).count() > 1 {
+                format!("{} (resources[{}])", config.kind_text, config.index)
+            } else {
+                config.kind_text.clone()
+            }
+        })
+        .collect()
+}
+
 fn explain(error: &SourceError) -> String {
     match error.hint() {
         Some(hint) => format!("{} ({hint})", one_line(error)),
         None => one_line(error),
-    }
-}
-
-/// One line for each kind, and one for each thing that somebody should look at.
-fn log(report: &ResyncReport, configs: &[Arc<ResourceConfig>]) {
-    for (kind, config) in report.kinds.iter().zip(configs) {
-        let name = format!("{} (resources[{}])", kind.kind, config.index);
-        tracing::info!(
-            kind = %kind.kind,
-            resource = config.index,
-            fetched = kind.fetched,
-            filtered = kind.filtered,
-            mapped = kind.mapped,
-            written = kind.written.stored,
-            failed = kind.failed(),
-            duration_ms = u64::try_from(kind.duration.as_millis()).unwrap_or(u64::MAX),
-            "Resynced {} entities of `{}`",
-            kind.written.stored,
-            kind.kind
-        );
-        for error in &kind.errors {
-            tracing::error!(kind = %kind.kind, "`{name}` is incomplete: {error}");
-        }
-        for finding in kind.findings.iter() {
-            match finding.severity {
-                Severity::Error => tracing::error!(kind = %kind.kind, "{finding}"),
-                Severity::Warning => tracing::warn!(kind = %kind.kind, "{finding}"),
-            }
-        }
-        for refusal in &kind.written.refusals {
-            tracing::error!(
-                kind = %kind.kind,
-                blueprint = %refusal.blueprint,
-                "Port refused `{}` of blueprint `{}`: {}",
-                refusal.identifier,
-                refusal.blueprint,
-                refusal.reason
-            );
-        }
-        let named = kind.written.refusals.len() as u64;
-        if kind.written.refused > named {
-            tracing::error!(
-                kind = %kind.kind,
-                refused = kind.written.refused,
-                "Port refused {} more entities of `{name}`",
-                kind.written.refused - named
-            );
-        }
-        if let Some(sample) = &kind.written.collision {
-            tracing::warn!(
-                kind = %kind.kind,
-                collisions = kind.written.collisions,
-                "{} objects of `{name}` have an identifier that another object had before, `{sample}` for one; the later object is kept. A longer identifier expression would keep both",
-                kind.written.collisions
-            );
-        }
     }
 }

@@ -60,6 +60,29 @@ async fn a_wrong_port_secret_is_told_before_anything_is_written() {
 }
 
 #[tokio::test]
+async fn a_host_that_cannot_be_reached_fails_the_run_before_anything_is_written() {
+    for variable in [
+        "OCEAN__INTEGRATION__CONFIG__STATUSPAGE_HOST",
+        "OCEAN__INTEGRATION__CONFIG__PAGERDUTY_API_URL",
+        "OCEAN__PORT__BASE_URL",
+    ] {
+        let sandbox = small_sandbox().await;
+        // Nobody listens there any more.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let environment = with(sandbox.environment(), variable, &address);
+
+        let outcome = portolan(&["run"], &environment).await.expect_code(1);
+
+        let errors = outcome.logged("ERROR");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains(&address), "{errors:?}");
+        assert_nothing_written(&sandbox);
+    }
+}
+
+#[tokio::test]
 async fn an_unset_variable_is_named() {
     let sandbox = small_sandbox().await;
     let environment = without(
