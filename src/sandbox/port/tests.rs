@@ -219,6 +219,10 @@ async fn values_must_fit_the_schema_and_each_refusal_names_its_entity() {
             .all(|one| one["statusCode"] == 422)
     );
     assert_eq!(sandbox.port.entities("whole").len(), 4);
+    let stored = |id| sandbox.port.stored_properties("whole", id).unwrap();
+    assert_eq!(stored("unknown-property"), json!({"colour": "red"}));
+    let shown = sandbox.port.entity("whole", "unknown-property").unwrap();
+    assert_eq!(shown["properties"], json!({}), "taken in, but not shown");
 }
 
 #[tokio::test]
