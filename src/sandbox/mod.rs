@@ -22,6 +22,7 @@ mod table;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -96,20 +97,24 @@ impl Sandbox {
 
     /// Starts the vendors with their own idea of what time it is.
     pub async fn start_at(options: SandboxOptions, clock: Clock) -> io::Result<Self> {
-        let company = Company::new(options.dataset, options.seed, clock.now());
+        let company = Arc::new(Company::new(options.dataset, options.seed, clock.now()));
+        // A large company takes a while to make up; nobody else has to wait for that.
+        let (pages, founder) = (Arc::clone(&company), clock.clone());
+        let (statuspage, pagerduty) = tokio::try_join!(
+            tokio::task::spawn_blocking(move || {
+                let mut world = Statuspage::new();
+                pages.fill_statuspage(&mut world);
+                world
+            }),
+            tokio::task::spawn_blocking(move || {
+                let mut world = Pagerduty::new(founder);
+                company.fill_pagerduty(&mut world);
+                world
+            }),
+        )?;
         let port = Simulator::start(port::RATE_LIMIT, |url| Port::new(clock.clone(), url)).await?;
-        let statuspage = Simulator::start(statuspage::RATE_LIMIT, |_| {
-            let mut world = Statuspage::new();
-            company.fill_statuspage(&mut world);
-            world
-        })
-        .await?;
-        let pagerduty = Simulator::start(pagerduty::RATE_LIMIT, |_| {
-            let mut world = Pagerduty::new(clock.clone());
-            company.fill_pagerduty(&mut world);
-            world
-        })
-        .await?;
+        let statuspage = Simulator::start(statuspage::RATE_LIMIT, |_| statuspage).await?;
+        let pagerduty = Simulator::start(pagerduty::RATE_LIMIT, |_| pagerduty).await?;
         let sandbox = Self {
             port,
             statuspage,
@@ -152,15 +157,16 @@ impl Sandbox {
     /// The settings of an installation of the original with this source alone.
     pub fn environment_for(&self, source: SourceName) -> Vec<(String, String)> {
         let mut environment = self.common(source.as_str());
-        let config = match source {
-            SourceName::Statuspage => [
-                ("STATUSPAGE_API_KEY", statuspage::API_KEY.to_owned()),
-                ("STATUSPAGE_HOST", base(&self.statuspage.url())),
-            ],
-            SourceName::Pagerduty => [
+        let config = if source == SourceName::Pagerduty {
+            [
                 ("TOKEN", pagerduty::TOKEN.to_owned()),
                 ("API_URL", base(&self.pagerduty.url())),
-            ],
+            ]
+        } else {
+            [
+                ("STATUSPAGE_API_KEY", statuspage::API_KEY.to_owned()),
+                ("STATUSPAGE_HOST", base(&self.statuspage.url())),
+            ]
         };
         for (name, value) in config {
             environment.push((format!("OCEAN__INTEGRATION__CONFIG__{name}"), value));

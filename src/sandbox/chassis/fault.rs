@@ -309,14 +309,13 @@ impl RandomFaults {
 /// A client may not know whether a request that creates something was carried
 /// out, so it does not repeat it; it is only ever told to come back later.
 fn may_be_repeated(request: &Request) -> bool {
-    const SAFE_POSTS: [&str; 7] = [
+    const SAFE_POSTS: [&str; 6] = [
         "/auth/access_token",
         "/entities",
         "/entities/bulk",
         "/search",
         "/datasource-entities",
         "/entities/delete",
-        "/services",
     ];
     match request.method.as_str() {
         "POST" => {
@@ -354,4 +353,19 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        assert!(glob("/services", "/services"));
+        assert!(!glob("/services", "/services/P1"));
+        assert!(glob("/services*", "/services/P1/x"));
+        assert!(glob("/v1/pages/*/incidents", "/v1/pages/abc/incidents"));
+        assert!(!glob("/v1/pages/*/incidents", "/v1/pages/abc/incidents/i1"));
+        assert!(glob("*/entities/*", "/v1/blueprints/b/entities/bulk"));
+    }
 }

@@ -226,11 +226,13 @@ fn decide<W: World>(
         .map(|bucket| lock(&shared.limiter).count(&bucket));
     let made_up = answer.as_ref().and_then(|answer| answer.reply(&*world));
     let damage = answer.and_then(|answer| answer.damage());
-    let mut reply = match (&usage, made_up, damage) {
-        (Some(usage), _, _) if usage.exceeded => world.over_limit(usage),
-        (_, Some(made_up), _) => made_up,
-        (_, None, Some(Damage::Cut)) => Reply::empty(500),
-        (_, None, _) => world.answer(request),
+    let over = usage.as_ref().filter(|usage| usage.exceeded);
+    let mut reply = match (over, made_up, damage) {
+        (Some(usage), _, _) => world.over_limit(usage),
+        // Made-up replies come from proxies and scripts, and carry what those say.
+        (None, Some(made_up), _) => return (made_up, damage),
+        (None, None, Some(Damage::Cut)) => Reply::empty(500),
+        (None, None, _) => world.answer(request),
     };
     world.finish(&mut reply, usage.as_ref());
     (reply, damage)

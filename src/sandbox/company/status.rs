@@ -262,11 +262,11 @@ fn incident(
             .find(|update| update["status"] == status)
             .map(|one| one["created_at"].clone())
     };
+    // What has begun began as planned; what has not will in a few days.
+    let begun = at("in_progress").and_then(|at| at.as_str()?.parse().ok());
     let window = course.scheduled.then(|| {
-        (
-            company.after(created, DAY),
-            company.after(created, DAY + 2 * HOUR),
-        )
+        let start = begun.unwrap_or_else(|| company.after(company.now, 3 * DAY));
+        (start, company.after(start, 2 * HOUR))
     });
     let published = (status == "postmortem").then(|| updates[0]["created_at"].clone());
     let body = published

@@ -13,7 +13,7 @@ impl Simulator<Port> {
     pub fn entities(&self, blueprint: &str) -> BTreeMap<String, Value> {
         self.world(|world| {
             let all = world.entities.get(blueprint).into_iter().flatten();
-            all.map(|(id, stored)| (id.clone(), stored.rendered(blueprint, id, &world.client_id)))
+            all.map(|(id, stored)| (id.clone(), world.shown(blueprint, id, stored)))
                 .collect()
         })
     }
@@ -21,8 +21,14 @@ impl Simulator<Port> {
     pub fn entity(&self, blueprint: &str, id: &str) -> Option<Value> {
         self.world(|world| {
             let stored = world.stored(blueprint, id).ok()?;
-            Some(stored.rendered(blueprint, id, &world.client_id))
+            Some(world.shown(blueprint, id, stored))
         })
+    }
+
+    /// The properties of an entity, those included that its blueprint does not
+    /// have and Port does not show.
+    pub fn stored_properties(&self, blueprint: &str, id: &str) -> Option<Value> {
+        self.world(|world| Some(world.stored(blueprint, id).ok()?.properties().into()))
     }
 
     /// The User-Agent of whoever wrote an entity last.
@@ -116,15 +122,14 @@ impl Simulator<Port> {
 
     /// Sets the mapping of every integration; without one, of one that is made
     /// on the way and named as [`environment`](super::super::Sandbox::environment) names it.
-    pub fn set_mapping(&self, mapping: &Value) {
+    pub fn set_mapping(&self, mapping: Value) {
         self.world(|world| {
             if world.integrations.is_empty() {
                 world.make_integration(super::super::IDENTIFIER, Map::new());
             }
-            for integration in world.integrations.values_mut() {
-                integration
-                    .object
-                    .insert("config".to_owned(), mapping.clone());
+            let mappings = std::iter::repeat_n(mapping, world.integrations.len());
+            for (integration, mapping) in world.integrations.values_mut().zip(mappings) {
+                integration.object.insert("config".to_owned(), mapping);
             }
         });
     }

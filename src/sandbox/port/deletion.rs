@@ -91,17 +91,18 @@ impl Port {
                 continue;
             }
             for (entity, stored) in self.entities.get(id).into_iter().flatten() {
-                let place = (id.clone(), entity.clone());
                 let depends = stored.relations.iter().any(|(name, related)| {
                     names
                         .iter()
                         .filter(|(known, _)| *known == name)
                         .any(|(_, relation)| {
-                            related.targets().iter().any(|target| {
+                            let mut targets = related.targets().iter();
+                            targets.any(|target| {
                                 of.contains(&(relation.target.clone(), target.clone()))
                             })
                         })
                 });
+                let place = (id.clone(), entity.clone());
                 if depends && !of.contains(&place) {
                     dependents.push(place);
                 }

@@ -57,23 +57,6 @@ impl Related {
 }
 
 impl Stored {
-    /// The entity as Port shows it.
-    pub(super) fn rendered(&self, blueprint: &str, identifier: &str, author: &str) -> Value {
-        json!({
-            "identifier": identifier,
-            "title": self.title,
-            "icon": self.icon,
-            "blueprint": blueprint,
-            "team": self.team,
-            "properties": self.properties(),
-            "relations": self.relations(),
-            "createdAt": text(self.created),
-            "createdBy": author,
-            "updatedAt": text(self.updated),
-            "updatedBy": author,
-        })
-    }
-
     pub(super) fn properties(&self) -> Map<String, Value> {
         serde_json::from_str(&self.properties).unwrap_or_default()
     }
@@ -126,9 +109,7 @@ impl Port {
         let entity = object(request)?;
         let draft = self.draft(blueprint, &schema, &entity, options, &agent(request))?;
         let (identifier, created) = (draft.identifier.clone(), draft.created);
-        let shown = draft
-            .stored
-            .rendered(blueprint, &identifier, &self.client_id);
+        let shown = self.shown(blueprint, &identifier, &draft.stored);
         if !options.validation_only {
             self.keep(blueprint, draft);
         }
@@ -178,6 +159,28 @@ impl Port {
             status,
             &json!({"ok": ok, "entities": stored, "errors": errors}),
         ))
+    }
+
+    /// An entity as Port shows it. Properties that the blueprint does not have
+    /// were taken in, but are not shown.
+    pub(super) fn shown(&self, blueprint: &str, identifier: &str, stored: &Stored) -> Value {
+        let mut properties = stored.properties();
+        if let Some(schema) = self.blueprints.get(blueprint) {
+            properties.retain(|key, _| schema.properties.contains_key(key));
+        }
+        json!({
+            "identifier": identifier,
+            "title": stored.title,
+            "icon": stored.icon,
+            "blueprint": blueprint,
+            "team": stored.team,
+            "properties": properties,
+            "relations": stored.relations(),
+            "createdAt": text(stored.created),
+            "createdBy": self.client_id,
+            "updatedAt": text(stored.updated),
+            "updatedBy": self.client_id,
+        })
     }
 
     pub(super) fn stored(&self, blueprint: &str, id: &str) -> Result<&Stored, Refusal> {

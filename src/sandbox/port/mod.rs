@@ -219,7 +219,7 @@ impl Port {
             ("GET", [id, "entities", entity]) => {
                 self.blueprint(id)?;
                 let stored = self.stored(id, entity)?;
-                Ok(ok("entity", stored.rendered(id, entity, &self.client_id)))
+                Ok(ok("entity", self.shown(id, entity, stored)))
             }
             ("GET", [id, "entities-count"]) => {
                 self.blueprint(id)?;

@@ -170,7 +170,7 @@ impl Property {
             "number" => value.is_number(),
             "boolean" => value.is_boolean(),
             "object" => value.is_object(),
-            // Ports in the wild hold lists whose items do not fit: they are not checked.
+            // Accounts in the wild hold lists whose items do not fit: items are not checked.
             _ => value.is_array(),
         };
         if !fits {

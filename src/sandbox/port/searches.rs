@@ -34,7 +34,7 @@ impl Port {
         for (blueprint, all) in &self.entities {
             for (identifier, stored) in all {
                 if passes(&query, &Candidate::new(blueprint, identifier, stored))? {
-                    let entity = stored.rendered(blueprint, identifier, &self.client_id);
+                    let entity = self.shown(blueprint, identifier, stored);
                     entities.push(shown.of(entity));
                 }
             }
@@ -74,7 +74,7 @@ impl Port {
                 next = Some(encode(blueprint, last));
                 break;
             }
-            entities.push(shown.of(stored.rendered(blueprint, identifier, &self.client_id)));
+            entities.push(shown.of(self.shown(blueprint, identifier, stored)));
             last = identifier;
         }
         let mut reply = json!({"ok": true, "entities": entities});
