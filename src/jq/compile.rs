@@ -22,6 +22,8 @@ pub(super) struct Compiled {
     pub(super) reads: Reads,
     pub(super) literal: Option<String>,
     pub(super) uses_environment: bool,
+    /// How deep the program is, which takes stack before a step is counted.
+    pub(super) depth: usize,
 }
 
 pub(super) fn compile(text: &str, limits: &Limits) -> Result<Compiled, CompileError> {
@@ -77,6 +79,7 @@ fn compile_text(text: &str, limits: &Limits) -> Result<Compiled, Problem> {
         .iter()
         .chain([&main])
         .any(|def| terms::mentions(&def.body, "$ENV"));
+    let depth = terms::depth(&main.body);
     defs.push(main);
 
     let arena = Arena::default();
@@ -101,6 +104,7 @@ fn compile_text(text: &str, limits: &Limits) -> Result<Compiled, Problem> {
         reads,
         literal,
         uses_environment,
+        depth,
     })
 }
 

@@ -8,7 +8,7 @@ use jaq_core::{Ctx, Exn, Vars};
 use jaq_json::Val;
 
 use super::compile::Compiled;
-use super::fuel::Run;
+use super::fuel::{self, Run};
 use super::functions::Engine;
 use super::value::{Bounded, text_of};
 use super::{Limits, RunError, Step};
@@ -56,6 +56,9 @@ impl Filter {
     /// Never panics, never prints or reads anything, and never exceeds the
     /// limits: an expression that would ends in an error.
     pub fn first(&self, input: &Val) -> Result<Option<Val>, RunError> {
+        if !fuel::holds(self.compiled.depth) {
+            return Err(RunError::Limit(fuel::STACK));
+        }
         let run = Run::start(&self.limits);
         let output = catch_unwind(AssertUnwindSafe(|| self.output(input.clone())));
         if let Some(limit) = run.finish() {

@@ -88,6 +88,14 @@ pub(super) struct Run {
     before: Tank,
 }
 
+/// How deep a program may be that runs on a small stack.
+const SMALL_PROGRAM: usize = 100;
+
+/// Whether this thread's stack can hold a program of this depth at all.
+pub(super) fn holds(depth: usize) -> bool {
+    LOWEST.get().is_some() || depth <= SMALL_PROGRAM
+}
+
 impl Run {
     pub(super) fn start(limits: &Limits) -> Self {
         let lowest = LOWEST
@@ -106,6 +114,7 @@ impl Run {
     }
 
     /// Which limit was hit, if any.
+    #[expect(clippy::unused_self, reason = "dropped here: the evaluation is over")]
     pub(super) fn finish(self) -> Option<&'static str> {
         TANK.get().spent
     }
@@ -175,8 +184,9 @@ pub(super) fn work(amount: usize) -> Result<(), Spent> {
 
 /// Notes that values are nested too deeply.
 pub(super) fn too_deep() -> Spent {
-    let _: Result<(), Spent> = update(|_| Err(DEPTH));
-    Spent
+    match update(|_| Err(DEPTH)) {
+        Ok(()) | Err(Spent) => Spent,
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ type Tree<'s> = Term<&'s str>;
 const OPERAND: &str = "$-operand";
 const RIGHT: &str = "$-right";
 
-pub(super) fn definition<'s>(def: Def<&'s str>) -> Def<&'s str> {
+pub(super) fn definition(def: Def<&str>) -> Def<&str> {
     Def {
         body: counted(term(def.body)),
         ..def
@@ -88,6 +88,7 @@ fn is_single(term: &Tree<'_>) -> bool {
     }
 }
 
+#[expect(clippy::boxed_local, reason = "boxes are what trees are made of")]
 fn boxed(tree: Box<Tree<'_>>) -> Box<Tree<'_>> {
     Box::new(term(*tree))
 }

@@ -2,16 +2,19 @@
 //!
 //! Mappings are written in jq. The language is that of jq 1.8: an expression
 //! is compiled, run on one object, and its first output counts. Underneath is
-//! the `jaq` engine; what differs from jq is corrected in [`value`] (values and
-//! operators), [`instrument`] (assignments), `prelude.jq` and [`functions`]
-//! (what expressions call), and [`parse`] (the grammar).
+//! the `jaq` engine. Where it differs from jq it is corrected: the grammar in
+//! `parse`, values and operators in `value`, assignments in `instrument`, and
+//! what expressions call in `prelude.jq` and `functions`.
 //!
 //! Whoever writes a mapping is trusted, but makes mistakes; the data is not
 //! trusted at all. So an expression can neither read nor print anything, and
 //! whatever it does ends within its limits, in a result or in an error that
 //! nothing in the language can catch: steps, time, memory and depth of the
-//! stack are watched by [`fuel`]. Deep recursion needs a deep stack, which
+//! stack are watched by `fuel`. Deep recursion needs a deep stack, which
 //! [`on_large_stack`] provides; elsewhere such an expression ends in an error.
+//!
+//! What is left out on purpose: modules, alternatives in destructuring
+//! (`?//`), and the local time zone, in whose place stands UTC.
 
 mod compile;
 mod convert;

@@ -4,12 +4,13 @@
 
 # Values
 def null: [][0];
-def empty: {}[];
+# Bound to a variable these are paths, too: none, and no errors of their own.
+def empty: {}[] as $none | .;
 def true: 0 == 0;
 def false: 0 != 0;
 def not: if . then false else true end;
-def error: error_empty;
-def error(message): message | error_empty;
+def error: error_empty as $none | .;
+def error(message): (message | error_empty) as $none | .;
 def tostring: "\(.)";
 def toarray: if type == "array" then . else [.] end;
 def toboolean: if type == "boolean" then . elif . == "true" then true elif . == "false" then false else error("\(type) cannot be parsed as a boolean") end;

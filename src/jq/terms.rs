@@ -41,17 +41,23 @@ pub(super) fn below<'t, 's>(term: &'t Term<&'s str>, visit: &mut dyn FnMut(&'t T
         }
         Term::TryCatch(body, handler) => {
             visit(body);
-            handler.iter().for_each(|handler| visit(handler));
+            if let Some(handler) = handler {
+                visit(handler);
+            }
         }
         Term::IfThenElse(branches, otherwise) => {
             for (condition, branch) in branches {
                 visit(condition);
                 visit(branch);
             }
-            otherwise.iter().for_each(|otherwise| visit(otherwise));
+            if let Some(otherwise) = otherwise {
+                visit(otherwise);
+            }
         }
         Term::Def(defs, body) => {
-            defs.iter().for_each(|def| visit(&def.body));
+            for def in defs {
+                visit(&def.body);
+            }
             visit(body);
         }
         Term::Call(_, arguments) => arguments.iter().for_each(visit),
@@ -101,4 +107,11 @@ pub(super) fn mentions(term: &Term<&str>, variable: &str) -> bool {
     let mut found = matches!(term, Term::Var(name) if *name == variable);
     below(term, &mut |term| found = found || mentions(term, variable));
     found
+}
+
+/// How deep a tree is.
+pub(super) fn depth(term: &Term<&str>) -> usize {
+    let mut deepest = 0;
+    below(term, &mut |term| deepest = deepest.max(depth(term)));
+    deepest + 1
 }

@@ -1,8 +1,9 @@
 //! Paths and what assignments are made of, the step counter, ranges.
 
 use jaq_core::box_iter::box_once;
+use jaq_core::compile::TermId;
 use jaq_core::native::{Fun, bome, v};
-use jaq_core::{Bind, Cv, Error as Cause, Exn, Native, ValR, ValXs};
+use jaq_core::{Bind, Ctx, Cv, Error as Cause, Exn, Native, ValR, ValXs};
 use jaq_json::{Map, Rc, Val};
 
 use super::{Engine, halt};
@@ -82,62 +83,61 @@ fn price(keys: usize) -> Result<(), Error> {
     fuel::allocate(keys * 2 * size_of::<Bounded>()).map_err(spent)
 }
 
-fn path(mut cv: Cv<'_, Engine>) -> ValXs<'_, Bounded> {
-    let (f, context) = cv.0.pop_fun();
-    Box::new(
-        f.paths((context, (cv.1, Default::default())))
-            .map(|output| {
-                let keys = output?.1;
-                let mut path: Vec<Bounded> = Vec::new();
-                for key in keys.iter() {
-                    price(1)?;
-                    path.push(key.clone());
-                }
-                Ok(path.into_iter().rev().collect())
-            }),
-    )
+/// The keys that the engine collected while following a path, the last first.
+fn in_order<'k>(keys: impl Iterator<Item = &'k Bounded>) -> Result<Vec<Bounded>, Error> {
+    let mut path = Vec::new();
+    for key in keys {
+        price(1)?;
+        path.push(key.clone());
+    }
+    path.reverse();
+    Ok(path)
 }
 
-/// The paths that a filter yields.
+#[expect(
+    clippy::default_trait_access,
+    reason = "the engine does not name the type of an empty path"
+)]
+fn follow(
+    paths: TermId,
+    context: Ctx<'_, Engine>,
+    value: Bounded,
+) -> impl Iterator<Item = Result<Vec<Bounded>, Exn<'_, Bounded>>> {
+    paths
+        .paths((context, (value, Default::default())))
+        .map(|output| Ok(in_order(output?.1.iter())?))
+}
+
+fn path(mut cv: Cv<'_, Engine>) -> ValXs<'_, Bounded> {
+    let (paths, context) = cv.0.pop_fun();
+    Box::new(follow(paths, context, cv.1).map(|path| Ok(path?.into_iter().collect())))
+}
+
+/// All paths at once: the value changes under those that follow it.
 fn paths_of<'a>(
-    f: &jaq_core::compile::TermId,
-    context: jaq_core::Ctx<'a, Engine>,
+    paths: TermId,
+    context: Ctx<'a, Engine>,
     value: &Bounded,
 ) -> Result<Vec<Vec<Bounded>>, Exn<'a, Bounded>> {
-    f.paths((context, (value.clone(), Default::default())))
-        .map(|output| {
-            let keys = output?.1;
-            let mut path: Vec<Bounded> = Vec::new();
-            for key in keys.iter() {
-                price(1)?;
-                path.push(key.clone());
-            }
-            path.reverse();
-            Ok(path)
-        })
-        .collect()
+    follow(paths, context, value.clone()).collect()
 }
 
 /// `paths |= f`: each path in turn; paths for which `f` yields nothing are
 /// deleted, together and at the end.
-fn modify<'a>(mut cv: Cv<'a, Engine>) -> Result<Bounded, Exn<'a, Bounded>> {
+fn modify(mut cv: Cv<'_, Engine>) -> Result<Bounded, Exn<'_, Bounded>> {
     let (f, f_context) = cv.0.pop_fun();
     let (paths, context) = cv.0.pop_fun();
     let mut value = cv.1;
     let mut removed = Vec::new();
-    for path in paths_of(&paths, context, &value)? {
+    for path in paths_of(paths, context, &value)? {
         let mut absent = false;
-        value = update(
-            value,
-            &path,
-            &mut |old| match f.run((f_context.clone(), old.clone())).next() {
-                Some(output) => output,
-                None => {
-                    absent = true;
-                    Ok(old)
-                }
-            },
-        )?;
+        value = update(value, &path, &mut |old| {
+            if let Some(output) = f.run((f_context.clone(), old.clone())).next() {
+                return output;
+            }
+            absent = true;
+            Ok(old)
+        })?;
         if absent {
             removed.push(path);
         }
@@ -146,11 +146,11 @@ fn modify<'a>(mut cv: Cv<'a, Engine>) -> Result<Bounded, Exn<'a, Bounded>> {
 }
 
 /// `paths = value`.
-fn assign<'a>(mut cv: Cv<'a, Engine>) -> Result<Bounded, Exn<'a, Bounded>> {
+fn assign(mut cv: Cv<'_, Engine>) -> Result<Bounded, Exn<'_, Bounded>> {
     let new = cv.0.pop_var();
     let (paths, context) = cv.0.pop_fun();
     let mut value = cv.1;
-    for path in paths_of(&paths, context, &value)? {
+    for path in paths_of(paths, context, &value)? {
         value = put(value, &path, new.clone())?;
     }
     Ok(value)
@@ -242,7 +242,7 @@ fn update<'a>(
             let whole = Bounded::within(val, depth);
             let slice = jaq_core::ValT::index(whole.clone(), key)?;
             let new = update(slice, rest, change)?;
-            Ok(splice(whole, key, &new)?)
+            Ok(splice(&whole, key, &new)?)
         }
         (val, _) => Err(error(format!(
             "cannot update {} at {}",
@@ -254,7 +254,7 @@ fn update<'a>(
 }
 
 /// Replaces a slice of an array by other elements.
-fn splice(whole: Bounded, range: &Bounded, new: &Bounded) -> ValR<Bounded> {
+fn splice(whole: &Bounded, range: &Bounded, new: &Bounded) -> ValR<Bounded> {
     let depth = whole.depth().max(new.depth());
     let items = match whole.val() {
         Val::Arr(items) => items.to_vec(),

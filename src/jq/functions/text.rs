@@ -99,10 +99,10 @@ fn both(
     function: &str,
     text: &Bounded,
     part: &Bounded,
-    test: fn(&str, &str) -> bool,
+    holds: fn(&str, &str) -> bool,
 ) -> ValR<Bounded> {
     match (text.as_text(), part.as_text()) {
-        (Some(text), Some(part)) => Ok(test(text, part).into()),
+        (Some(text), Some(part)) => Ok(holds(text, part).into()),
         (None, _) => Err(refused(function, "strings", text)),
         (_, None) => Err(refused(function, "strings", part)),
     }

@@ -13,7 +13,7 @@ use crate::jq::value::{
 pub(super) fn functions() -> Box<[Plain]> {
     let plain: Box<[Plain]> = Box::new([
         ("type", v(0), |cv| bome(Ok(Bounded::text(cv.1.type_name())))),
-        ("length", v(0), |cv| bome(length(cv.1))),
+        ("length", v(0), |cv| bome(length(&cv.1))),
         ("has", v(1), |cv| unary(cv, |value, key| has(&value, &key))),
         ("contains", v(1), |cv| {
             unary(cv, |value, part| contains(&value, &part))
@@ -40,7 +40,7 @@ pub(super) fn functions() -> Box<[Plain]> {
     plain
 }
 
-fn length(value: Bounded) -> ValR<Bounded> {
+fn length(value: &Bounded) -> ValR<Bounded> {
     Ok(match value.val() {
         Val::Null => 0_usize.into(),
         Val::Num(Num::Int(integer)) => integer.unsigned_abs().into(),
@@ -49,7 +49,7 @@ fn length(value: Bounded) -> ValR<Bounded> {
         Val::Obj(entries) => entries.len().into(),
         Val::TStr(_) => value.as_text().unwrap_or_default().chars().count().into(),
         Val::Bool(_) | Val::BStr(_) => {
-            return Err(error(format!("{} has no length", described(&value))));
+            return Err(error(format!("{} has no length", described(value))));
         }
     })
 }

@@ -67,11 +67,7 @@ pub(super) fn bracket_depth(text: &str) -> usize {
             '"' if in_string => {
                 open.pop();
             }
-            '\\' if in_string => {
-                if characters.next() == Some('(') {
-                    open.push('(');
-                }
-            }
+            '\\' if in_string => open.extend(characters.next().filter(|next| *next == '(')),
             '"' => open.push('"'),
             '(' | '[' | '{' if !in_string => open.push(character),
             ')' | ']' | '}' if !in_string => {
@@ -148,12 +144,6 @@ impl<'s, 't> Parser<'s, 't> {
             Some(Token(text, Tok::Word | Tok::Sym)) => Some(text),
             _ => None,
         }
-    }
-
-    fn next(&mut self) -> Option<&'t Token<&'s str>> {
-        let token = self.peek()?;
-        self.at += 1;
-        Some(token)
     }
 
     fn take(&mut self, text: &str) -> bool {

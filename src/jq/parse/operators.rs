@@ -70,7 +70,7 @@ fn joined<'s>(left: Tree<'s>, operator: BinaryOp<&'s str>, right: Tree<'s>) -> T
 }
 
 /// A list as a tree that is as flat as can be: lists may be long.
-fn listed<'s>(mut items: Vec<Tree<'s>>) -> Tree<'s> {
+fn listed(mut items: Vec<Tree<'_>>) -> Tree<'_> {
     if items.len() > 1 {
         let tail = items.split_off(items.len() / 2);
         return joined(listed(items), BinaryOp::Comma, listed(tail));
@@ -179,13 +179,11 @@ impl<'s> Parser<'s, '_> {
         if let Some(block) = self.block('(') {
             let mut inner = self.inside(block);
             loop {
-                match inner.next() {
-                    Some(Token(name, Tok::Word | Tok::Var)) => args.push(*name),
-                    _ => {
-                        inner.at = inner.at.saturating_sub(1);
-                        return Err(inner.unexpected("the name of an argument"));
-                    }
-                }
+                let Some(Token(name, Tok::Word | Tok::Var)) = inner.peek() else {
+                    return Err(inner.unexpected("the name of an argument"));
+                };
+                inner.at += 1;
+                args.push(*name);
                 if !inner.take(";") {
                     break;
                 }

@@ -111,17 +111,10 @@ impl Flow {
                 self.whole(&index);
                 self.each(input)
             }
-            "has" => match constant(f) {
-                Some(key) => {
-                    self.under(input, &key);
-                    Traced::default()
-                }
-                None => {
-                    let key = self.follow(f, input, scope);
-                    self.each(input);
-                    self.consumed(&key)
-                }
-            },
+            "has" => {
+                self.indexed(f, input, input, scope);
+                Traced::default()
+            }
             "in" => {
                 let value = self.follow(f, input, scope);
                 self.each(&value);
@@ -142,12 +135,8 @@ impl Flow {
                 }
             }
             "del" => self.assigned(f, true, input, scope),
-            "pick" => {
-                let value = self.follow(f, input, scope);
-                self.consumed(&value)
-            }
             "debug" => input.clone(),
-            "error" | "range" => {
+            "error" | "range" | "pick" => {
                 let value = self.follow(f, input, scope);
                 self.consumed(&value)
             }

@@ -32,7 +32,7 @@ pub(super) enum Binding<'t, 's> {
 }
 
 pub(super) struct Name<'t, 's> {
-    name: &'s str,
+    called: &'s str,
     arguments: usize,
     pub(super) binding: Binding<'t, 's>,
     outer: Scope<'t, 's>,
@@ -41,6 +41,7 @@ pub(super) struct Name<'t, 's> {
 /// The names in scope, the innermost first.
 pub(super) type Scope<'t, 's> = Option<Rc<Name<'t, 's>>>;
 
+#[expect(clippy::unnecessary_wraps, reason = "a scope may be empty")]
 fn bind<'t, 's>(
     outer: &Scope<'t, 's>,
     name: &'s str,
@@ -48,7 +49,7 @@ fn bind<'t, 's>(
     binding: Binding<'t, 's>,
 ) -> Scope<'t, 's> {
     Some(Rc::new(Name {
-        name,
+        called: name,
         arguments,
         binding,
         outer: outer.clone(),
@@ -58,7 +59,7 @@ fn bind<'t, 's>(
 pub(super) fn find<'t, 's>(scope: &Scope<'t, 's>, name: &str, arguments: usize) -> Scope<'t, 's> {
     let mut scope = scope;
     while let Some(known) = scope {
-        if known.name == name && known.arguments == arguments {
+        if known.called == name && known.arguments == arguments {
             return scope.clone();
         }
         scope = &known.outer;
@@ -216,6 +217,22 @@ impl Flow {
         Traced::default()
     }
 
+    /// What is under the key that a term says, which is evaluated on `input`.
+    pub(super) fn indexed<'t, 's>(
+        &mut self,
+        key: &'t Tree<'s>,
+        value: &Traced,
+        input: &Traced,
+        scope: &Scope<'t, 's>,
+    ) -> Traced {
+        if let Some(key) = constant(key) {
+            return self.under(value, &key);
+        }
+        let key = self.follow(key, input, scope);
+        self.whole(&key);
+        self.each(value)
+    }
+
     fn part<'t, 's>(
         &mut self,
         part: &'t Part<Tree<'s>>,
@@ -224,14 +241,7 @@ impl Flow {
         scope: &Scope<'t, 's>,
     ) -> Traced {
         match part {
-            Part::Index(index) => match constant(index) {
-                Some(key) => self.under(value, &key),
-                None => {
-                    let key = self.follow(index, input, scope);
-                    self.whole(&key);
-                    self.each(value)
-                }
-            },
+            Part::Index(index) => self.indexed(index, value, input, scope),
             Part::Range(None, None) => self.each(value),
             Part::Range(from, to) => {
                 for bound in from.iter().chain(to) {
@@ -262,14 +272,14 @@ impl Flow {
                 (None, _, Some(name)) => self.under(input, name),
                 (None, _, None) => self.each(input),
             };
-            object = object.or(match name {
-                Some(name) => Traced::object_of([(name, value)]),
-                None => {
-                    let key = self.follow(key, input, scope);
-                    self.whole(&key);
-                    Traced::array_of(value)
-                }
-            });
+            let entry = if let Some(name) = name {
+                Traced::object_of([(name, value)])
+            } else {
+                let key = self.follow(key, input, scope);
+                self.whole(&key);
+                Traced::array_of(value)
+            };
+            object = object.or(entry);
         }
         object
     }
@@ -359,14 +369,7 @@ impl Flow {
                 })
             }
             Pattern::Obj(entries) => entries.iter().fold(scope.clone(), |scope, (key, item)| {
-                let part = match constant(key) {
-                    Some(key) => self.under(value, &key),
-                    None => {
-                        let key = self.follow(key, input, &scope);
-                        self.whole(&key);
-                        self.each(value)
-                    }
-                };
+                let part = self.indexed(key, value, input, &scope);
                 self.destructure(item, &part, input, &scope)
             }),
         }
@@ -420,17 +423,14 @@ impl Flow {
             Binding::Definition(def) => {
                 let mut inner = Some(name.clone());
                 for (parameter, argument) in def.args.iter().zip(arguments) {
-                    inner = match parameter.strip_prefix('$') {
-                        Some(filter) => {
-                            let value = self.follow(argument, input, scope);
-                            let binding = Binding::Variable(value);
-                            let inner = bind(&inner, filter, 0, binding.clone());
-                            bind(&inner, parameter, 0, binding)
-                        }
-                        None => {
-                            let binding = Binding::Filter(argument, scope.clone());
-                            bind(&inner, parameter, 0, binding)
-                        }
+                    inner = if let Some(filter) = parameter.strip_prefix('$') {
+                        let value = self.follow(argument, input, scope);
+                        let binding = Binding::Variable(value);
+                        let inner = bind(&inner, filter, 0, binding.clone());
+                        bind(&inner, parameter, 0, binding)
+                    } else {
+                        let binding = Binding::Filter(argument, scope.clone());
+                        bind(&inner, parameter, 0, binding)
                     };
                 }
                 self.follow(&def.body, input, &inner)
