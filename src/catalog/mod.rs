@@ -7,6 +7,7 @@
 mod defaults;
 mod ledger;
 mod order;
+mod request;
 mod writer;
 
 pub use defaults::{Defaults, DefaultsError, Preparation, PrepareError, prepare};

@@ -9,4 +9,5 @@ mod pagerduty;
 mod port_resources;
 mod program;
 mod sandbox_command;
+mod sharing;
 mod writing;
