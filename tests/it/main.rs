@@ -5,6 +5,7 @@ mod drop_in;
 mod failures;
 mod first_start;
 mod installed;
+mod origins;
 mod pagerduty;
 mod port_resources;
 mod program;
