@@ -11,4 +11,5 @@ mod port_resources;
 mod program;
 mod sandbox_command;
 mod sharing;
+mod statuspage;
 mod writing;
