@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod drop_in;
+mod enrichment;
 mod failures;
 mod first_start;
 mod installed;
