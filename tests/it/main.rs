@@ -14,4 +14,5 @@ mod program;
 mod sandbox_command;
 mod sharing;
 mod statuspage;
+mod stopping;
 mod writing;
