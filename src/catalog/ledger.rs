@@ -66,16 +66,12 @@ impl Ledger {
         before
     }
 
-    /// The resource configs after `config` that wrote the entity.
-    pub(super) fn later_than(&self, entity: Fingerprint, config: usize) -> Vec<usize> {
+    /// The resource configs that wrote the entity.
+    pub(super) fn writers(&self, entity: Fingerprint) -> &[usize] {
         self.writers
             .get(&entity)
             .map(|&set| self.sets.members(set))
             .unwrap_or_default()
-            .iter()
-            .copied()
-            .filter(|&writer| writer > config)
-            .collect()
     }
 }
 
@@ -122,8 +118,7 @@ mod tests {
         assert_eq!(ledger.note(entity, 1), Before::Same);
         assert_eq!(ledger.note(entity, 4), Before::Earlier);
         assert_eq!(ledger.note(entity, 0), Before::Later);
-        assert_eq!(ledger.later_than(entity, 0), [1, 4]);
-        assert_eq!(ledger.later_than(entity, 4), [0; 0]);
+        assert_eq!(ledger.writers(entity), [0, 1, 4]);
     }
 
     #[test]

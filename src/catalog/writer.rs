@@ -16,11 +16,10 @@
 //! - Entities that failed for a missing relation target are sent once more,
 //!   whole, when everything else is there, targets first.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -28,8 +27,8 @@ use tokio::sync::mpsc;
 
 use super::ledger::{Before, Fingerprint, Ledger};
 use super::order;
-use crate::api::{EntityFailure, PortClient, UpsertOptions};
-use crate::causes::one_line;
+use super::request::{Failure, Pending, Verdict, named, store};
+use crate::api::{PortClient, UpsertOptions};
 use crate::mapping::{Entity, EntityIdentifier};
 use crate::resource_config::MappedFields;
 
@@ -100,11 +99,19 @@ pub struct Writer {
     buffers: BTreeMap<String, Buffer>,
     in_flight: FuturesUnordered<BoxFuture<'static, Vec<Verdict>>>,
     busy: HashSet<Fingerprint>,
-    /// With Port's reason.
-    postponed: Vec<(Pending, String)>,
-    postponed_bytes: usize,
+    postponed: Postponed,
     written: Vec<Written>,
     stored: Arc<AtomicU64>,
+}
+
+/// Entities that Port may take once the others are there, with its reason.
+#[derive(Default)]
+struct Postponed {
+    entities: Vec<(Pending, String)>,
+    bytes: usize,
+    /// Where in `entities` an entity is: more than once if resource configs
+    /// wrote it one by one.
+    places: HashMap<Fingerprint, Vec<usize>>,
 }
 
 /// Entities of one blueprint that wait for a full request.
@@ -112,46 +119,6 @@ pub struct Writer {
 struct Buffer {
     entities: Vec<Pending>,
     bytes: usize,
-}
-
-/// An entity on its way.
-struct Pending {
-    /// Whose objects these are, and how many: one, and those that were merged
-    /// into it while it waited. The resource config that spoke last is last.
-    shares: Vec<(usize, u64)>,
-    entity: Entity,
-    /// None for an entity that Port shall search for: it has no identity here.
-    fingerprint: Option<Fingerprint>,
-    body: Bytes,
-}
-
-/// What became of one entity of a request.
-struct Verdict {
-    pending: Pending,
-    failure: Option<Failure>,
-}
-
-struct Failure {
-    reason: String,
-    /// It may be stored once the others are there.
-    worth_another_try: bool,
-}
-
-impl From<EntityFailure> for Failure {
-    fn from(failed: EntityFailure) -> Self {
-        // A missing relation target may come; what Port itself stumbled over,
-        // or did not mention, may go well another time. The rest is a verdict.
-        let worth_another_try = failed.code == "not_found"
-            || matches!(failed.status, 0 | 404 | 408 | 409 | 429 | 500..);
-        Self {
-            reason: if failed.message.is_empty() {
-                failed.code
-            } else {
-                failed.message
-            },
-            worth_another_try,
-        }
-    }
 }
 
 impl Writer {
@@ -174,8 +141,7 @@ impl Writer {
             buffers: BTreeMap::new(),
             in_flight: FuturesUnordered::new(),
             busy: HashSet::new(),
-            postponed: Vec::new(),
-            postponed_bytes: 0,
+            postponed: Postponed::default(),
             stored,
         }
     }
@@ -213,11 +179,21 @@ impl Writer {
                 Before::New | Before::Earlier => {}
                 Before::Same => self.note_collision(config, &entity),
                 Before::Later => {
-                    if !self.leave_to_later_ones(fingerprint, config, &mut entity) {
+                    if !self.leave_to_others(fingerprint, &[config], &mut entity) {
+                        self.count_stored(&[(config, 1)]);
                         return;
                     }
                 }
             }
+        }
+        self.enqueue(Pending::new(config, entity, fingerprint))
+            .await;
+    }
+
+    /// Puts an entity where it waits for its request, behind whatever was said
+    /// of it before.
+    async fn enqueue(&mut self, mut pending: Pending) {
+        if let Some(fingerprint) = pending.fingerprint {
             // What is in flight may arrive at Port in any order, so the second
             // write of an entity waits for the first one's answer.
             while self.busy.contains(&fingerprint) {
@@ -226,51 +202,61 @@ impl Writer {
                     None => break,
                 }
             }
-            if self.merge_into_waiting(fingerprint, config, &entity) {
-                return;
+            let left = self
+                .merge_into_waiting(fingerprint, pending)
+                .and_then(|left| self.merge_into_postponed(fingerprint, left));
+            match left {
+                Some(left) => pending = left,
+                None => return,
             }
         }
-        let Some(pending) = self.pending(config, entity, fingerprint) else {
-            return;
-        };
         self.buffer(pending).await;
     }
 
-    /// Takes out of an entity what a later resource config already wrote.
-    /// False when nothing is left to say: without merging, the later one
+    /// Takes out of an entity of the resource configs `own` what later ones
+    /// wrote. False when nothing is left to say: without merging, the later one
     /// replaces the whole entity.
-    fn leave_to_later_ones(
-        &mut self,
+    fn leave_to_others(
+        &self,
         fingerprint: Fingerprint,
-        config: usize,
+        own: &[usize],
         entity: &mut Entity,
     ) -> bool {
+        let others: Vec<usize> = self
+            .ledger
+            .writers(fingerprint)
+            .iter()
+            .copied()
+            .filter(|writer| !own.contains(writer))
+            .collect();
         if !self.options.merge {
-            if let Some(written) = self.written.get_mut(config) {
-                written.stored += 1;
-            }
-            return false;
+            return !others
+                .iter()
+                .any(|other| own.iter().all(|mine| mine < other));
         }
-        for later in self.ledger.later_than(fingerprint, config) {
-            let Some(fields) = self.fields.get(later) else {
-                continue;
-            };
-            if fields.title {
-                entity.title = None;
-            }
-            if fields.icon {
-                entity.icon = None;
-            }
-            if fields.team {
-                entity.team = None;
-            }
-            entity
-                .properties
-                .retain(|property, _| !fields.properties.contains(property));
-            entity
-                .relations
-                .retain(|relation, _| !fields.relations.contains(relation));
+        // Where `own` are several, one of them may come before and one after
+        // the other writer: each field goes to the last who maps it.
+        let is_outranked = |maps: &dyn Fn(&MappedFields) -> bool| {
+            let maps = |config: usize| self.fields.get(config).is_some_and(maps);
+            others
+                .iter()
+                .any(|&other| maps(other) && !own.iter().any(|&mine| mine > other && maps(mine)))
+        };
+        if is_outranked(&|fields| fields.title) {
+            entity.title = None;
         }
+        if is_outranked(&|fields| fields.icon) {
+            entity.icon = None;
+        }
+        if is_outranked(&|fields| fields.team) {
+            entity.team = None;
+        }
+        entity
+            .properties
+            .retain(|name, _| !is_outranked(&|fields| fields.properties.contains(name)));
+        entity
+            .relations
+            .retain(|name, _| !is_outranked(&|fields| fields.relations.contains(name)));
         true
     }
 
@@ -284,59 +270,58 @@ impl Writer {
     }
 
     /// If the entity still waits to be sent, what comes later is laid over it:
-    /// one request must not hold an entity twice.
+    /// one request must not hold an entity twice. Gives back what found none.
     fn merge_into_waiting(
         &mut self,
         fingerprint: Fingerprint,
-        config: usize,
-        entity: &Entity,
-    ) -> bool {
-        let Some(buffer) = self.buffers.get_mut(&entity.blueprint) else {
-            return false;
+        pending: Pending,
+    ) -> Option<Pending> {
+        let Some(buffer) = self.buffers.get_mut(&pending.entity.blueprint) else {
+            return Some(pending);
         };
         let Some(waiting) = buffer
             .entities
             .iter_mut()
             .find(|waiting| waiting.fingerprint == Some(fingerprint))
         else {
-            return false;
+            return Some(pending);
         };
-        let mut merged = entity.clone();
-        if self.options.merge {
-            merged = waiting.entity.clone();
-            overlay(&mut merged, entity.clone());
-        }
-        let Ok(body) = body_of(&merged) else {
-            return false;
-        };
-        buffer.bytes = buffer.bytes - waiting.body.len() + body.len();
-        waiting.entity = merged;
-        waiting.body = body;
-        match waiting.shares.last_mut() {
-            Some((owner, objects)) if *owner == config => *objects += 1,
-            _ => waiting.shares.push((config, 1)),
-        }
-        true
+        buffer.bytes -= waiting.body.len();
+        waiting.absorb(pending, self.options.merge);
+        buffer.bytes += waiting.body.len();
+        None
     }
 
-    fn pending(
+    /// If an earlier object of the same resource config waits for its relation
+    /// targets, the later one is laid over it: sent before, it would be
+    /// overwritten with what is older. Gives back what found none.
+    fn merge_into_postponed(
         &mut self,
-        config: usize,
-        entity: Entity,
-        fingerprint: Option<Fingerprint>,
+        fingerprint: Fingerprint,
+        pending: Pending,
     ) -> Option<Pending> {
-        match body_of(&entity) {
-            Ok(body) => Some(Pending {
-                shares: vec![(config, 1)],
-                entity,
-                fingerprint,
-                body,
-            }),
-            Err(error) => {
-                self.refuse(&[(config, 1)], &entity, &error.to_string());
-                None
-            }
-        }
+        let Postponed {
+            entities,
+            bytes,
+            places,
+        } = &mut self.postponed;
+        let place = places.get(&fingerprint).and_then(|places| {
+            places.iter().copied().find(|&place| {
+                entities.get(place).is_some_and(|(earlier, _)| {
+                    let is_shared = |(config, _): &(usize, u64)| {
+                        pending.shares.iter().any(|(owner, _)| owner == config)
+                    };
+                    earlier.shares.iter().any(is_shared)
+                })
+            })
+        });
+        let Some((earlier, _)) = place.and_then(|place| entities.get_mut(place)) else {
+            return Some(pending);
+        };
+        *bytes -= earlier.body.len();
+        earlier.absorb(pending, self.options.merge);
+        *bytes += earlier.body.len();
+        None
     }
 
     async fn buffer(&mut self, pending: Pending) {
@@ -396,23 +381,30 @@ impl Writer {
                 self.busy.remove(&fingerprint);
             }
             match failure {
-                None => {
-                    for (config, objects) in pending.shares {
-                        self.stored.fetch_add(objects, Ordering::Relaxed);
-                        if let Some(written) = self.written.get_mut(config) {
-                            written.stored += objects;
-                        }
-                    }
-                }
+                None => self.count_stored(&pending.shares),
                 Some(failure) if failure.worth_another_try => self.postpone(pending, failure),
                 Some(failure) => self.refuse(&pending.shares, &pending.entity, &failure.reason),
             }
         }
     }
 
+    fn count_stored(&mut self, shares: &[(usize, u64)]) {
+        for &(config, objects) in shares {
+            self.stored.fetch_add(objects, Ordering::Relaxed);
+            if let Some(written) = self.written.get_mut(config) {
+                written.stored += objects;
+            }
+        }
+    }
+
     fn postpone(&mut self, pending: Pending, failure: Failure) {
+        let Postponed {
+            entities,
+            bytes,
+            places,
+        } = &mut self.postponed;
         let size = pending.body.len();
-        if self.postponed_bytes + size > POSTPONED_BYTES {
+        if *bytes + size > POSTPONED_BYTES {
             let reason = format!(
                 "{}; too many entities wait for their relation targets: list the targets' kinds first, or set `createMissingRelatedEntities: true`",
                 failure.reason
@@ -420,14 +412,16 @@ impl Writer {
             self.refuse(&pending.shares, &pending.entity, &reason);
             return;
         }
-        self.postponed_bytes += size;
-        self.postponed.push((pending, failure.reason));
+        *bytes += size;
+        if let Some(fingerprint) = pending.fingerprint {
+            places.entry(fingerprint).or_default().push(entities.len());
+        }
+        entities.push((pending, failure.reason));
     }
 
     /// Sends what lacked a relation target once more, targets first.
     async fn retry_postponed(&mut self) {
-        let postponed = std::mem::take(&mut self.postponed);
-        self.postponed_bytes = 0;
+        let postponed = std::mem::take(&mut self.postponed).entities;
         if postponed.is_empty() {
             return;
         }
@@ -451,23 +445,20 @@ impl Writer {
                 let Some(mut pending) = postponed.get_mut(index).and_then(Option::take) else {
                     continue;
                 };
-                // Meanwhile a later resource config may have written it.
-                let config = pending.shares.last().map_or(0, |(config, _)| *config);
-                if let Some(fingerprint) = pending.fingerprint
-                    && !self.ledger.later_than(fingerprint, config).is_empty()
-                {
-                    if !self.leave_to_later_ones(fingerprint, config, &mut pending.entity) {
+                // Meanwhile other resource configs may have written it.
+                if let Some(fingerprint) = pending.fingerprint {
+                    let own = pending.configs();
+                    if !self.leave_to_others(fingerprint, &own, &mut pending.entity) {
+                        self.count_stored(&pending.shares);
                         continue;
                     }
-                    if let Ok(body) = body_of(&pending.entity) {
-                        pending.body = body;
-                    }
+                    pending.write_body();
                 }
-                self.buffer(pending).await;
+                self.enqueue(pending).await;
             }
             self.flush_all().await;
         }
-        for (pending, reason) in std::mem::take(&mut self.postponed) {
+        for (pending, reason) in std::mem::take(&mut self.postponed).entities {
             self.refuse(&pending.shares, &pending.entity, &reason);
         }
     }
@@ -486,77 +477,5 @@ impl Writer {
                 });
             }
         }
-    }
-}
-
-/// One bulk request, halved as often as it takes to single out what spoils it.
-async fn store(
-    port: PortClient,
-    options: Arc<UpsertOptions>,
-    blueprint: String,
-    entities: Vec<Pending>,
-) -> Vec<Verdict> {
-    let mut verdicts = Vec::with_capacity(entities.len());
-    let mut waiting = vec![entities];
-    while let Some(mut entities) = waiting.pop() {
-        let bodies: Vec<Bytes> = entities
-            .iter()
-            .map(|pending| pending.body.clone())
-            .collect();
-        match port.upsert_entities(&blueprint, &bodies, &options).await {
-            Ok(outcome) => {
-                let mut failures: BTreeMap<usize, Failure> = outcome
-                    .failed
-                    .into_iter()
-                    .map(|failed| (failed.index, Failure::from(failed)))
-                    .collect();
-                verdicts.extend(
-                    entities
-                        .into_iter()
-                        .enumerate()
-                        .map(|(index, pending)| Verdict {
-                            pending,
-                            failure: failures.remove(&index),
-                        }),
-                );
-            }
-            // Too large, or spoilt as a whole by one of its entities.
-            Err(error) if entities.len() > 1 && matches!(error.status(), Some(400 | 413 | 422)) => {
-                let second = entities.split_off(entities.len() / 2);
-                waiting.push(second);
-                waiting.push(entities);
-            }
-            Err(error) => {
-                let reason = one_line(&error);
-                verdicts.extend(entities.into_iter().map(|pending| Verdict {
-                    pending,
-                    failure: Some(Failure {
-                        reason: reason.clone(),
-                        worth_another_try: false,
-                    }),
-                }));
-            }
-        }
-    }
-    verdicts
-}
-
-/// Lays `later` over `earlier`, field by field, as Port merges.
-fn overlay(earlier: &mut Entity, later: Entity) {
-    earlier.title = later.title.or(earlier.title.take());
-    earlier.icon = later.icon.or(earlier.icon.take());
-    earlier.team = later.team.or(earlier.team.take());
-    earlier.properties.extend(later.properties);
-    earlier.relations.extend(later.relations);
-}
-
-fn body_of(entity: &Entity) -> serde_json::Result<Bytes> {
-    serde_json::to_vec(entity).map(Bytes::from)
-}
-
-fn named(entity: &Entity) -> String {
-    match &entity.identifier {
-        EntityIdentifier::Text(identifier) => identifier.clone(),
-        EntityIdentifier::Search(_) => "(found by search)".to_owned(),
     }
 }

@@ -7,11 +7,13 @@
 //!
 //! Nothing is written before every credential has been accepted.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use super::progress_bar::Console;
 use super::{Exit, summary};
@@ -24,6 +26,9 @@ use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, 
 use crate::source::{Pagerduty, Source, Statuspage};
 use crate::sync::{Ending, Progress, Resync, ResyncReport};
 use crate::telemetry::{self, LogFormat, Masker};
+
+/// What the end of a stopped run may take.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: RunArguments) -> Exit {
@@ -110,18 +115,29 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
         settings.integration.kind,
         settings.integration.identifier
     );
-    let resync = match start(settings).await {
-        Ok(resync) => resync,
-        Err(exit) => return Finished::before_the_resync(exit),
+    // Listened to from here on: the first process of a container has no default
+    // way to end.
+    let mut termination = pin!(termination());
+    let resync = tokio::select! {
+        started = start(settings) => match started {
+            Ok(resync) => resync,
+            Err(exit) => return Finished::before_the_resync(exit),
+        },
+        number = &mut termination => {
+            tracing::warn!(signal = number, "Stopped by a signal before the resync began");
+            return Finished::before_the_resync(Exit::Signalled(number));
+        }
     };
 
     let progress = Progress::default();
-    let started = Timestamp::now();
     let outcome = tokio::select! {
         outcome = console.watch(&progress, resync.run(&progress)) => outcome,
-        number = termination() => {
+        number = &mut termination => {
             tracing::warn!(signal = number, "Stopped by a signal; what was read so far is written only in part");
-            resync.tell_aborted(started).await;
+            // Whoever sent it does not wait for ever.
+            if timeout(SHUTDOWN, resync.tell_aborted()).await.is_err() {
+                tracing::warn!("Could not tell Port in time that the resync was stopped");
+            }
             return Finished { exit: Exit::Signalled(number), attempted: true, report: None };
         }
     };
@@ -255,7 +271,7 @@ fn remedy(hint: Option<&'static str>) -> String {
 }
 
 /// The number of the signal that asks the process to end.
-async fn termination() -> u8 {
+pub(super) async fn termination() -> u8 {
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),

@@ -4,7 +4,7 @@
 //! HTTP over loopback, the same exit code. What is not real is only the other
 //! end.
 
-use super::run::{execute, print, start_logging};
+use super::run::{execute, print, start_logging, termination};
 use super::{Exit, summary};
 use crate::cli::SandboxArguments;
 use crate::sandbox::{Sandbox, SandboxOptions};
@@ -72,10 +72,7 @@ async fn serve(sandbox: Sandbox) -> Exit {
     print(
         "# The simulators are up. Point `portolan run` at them with the lines above; Ctrl-C ends them.",
     );
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        eprintln!("error: cannot wait for Ctrl-C: {error}");
-        return Exit::Failed;
-    }
+    termination().await;
     sandbox.stop().await;
     Exit::Done
 }

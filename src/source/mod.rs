@@ -10,6 +10,7 @@
 //! ```
 
 mod pagerduty;
+mod seen;
 mod statuspage;
 
 use std::sync::Arc;

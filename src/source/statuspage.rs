@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::seen::Seen;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, PAGE_SIZE, StatuspageClient};
+use crate::causes::one_line;
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{Kind, ResourceConfig, StatuspageKind};
 use crate::settings::SourceName;
@@ -27,7 +29,9 @@ pub struct Statuspage {
 
 impl Statuspage {
     /// `page_ids` empty: every page that the key can see.
-    pub fn new(client: StatuspageClient, page_ids: Vec<String>) -> Self {
+    pub fn new(client: StatuspageClient, mut page_ids: Vec<String>) -> Self {
+        let mut seen = HashSet::new();
+        page_ids.retain(|id| !id.is_empty() && seen.insert(id.clone()));
         Self {
             client: Arc::new(client),
             page_ids,
@@ -122,28 +126,59 @@ impl Listing {
         if let Collection::Pages = collection {
             return self.status_pages(pages).await;
         }
+        let mut refused = None;
         for page_id in self.page_ids().await? {
-            for number in 1.. {
-                let fetched = match collection {
-                    Collection::ComponentGroups => {
-                        self.client.component_groups(&page_id, number).await
+            match self.below(collection, &page_id, pages).await {
+                Ok(()) => {}
+                // A verdict on this page, which says nothing about the others.
+                Err(error) if is_refused(&error) => {
+                    if let Some(earlier) = refused.replace(error) {
+                        tracing::error!(
+                            "{}; the other status pages are listed all the same",
+                            one_line(&earlier)
+                        );
                     }
-                    Collection::Components => self.client.components(&page_id, number).await,
-                    Collection::Incidents | Collection::Pages => {
-                        self.client.incidents(&page_id, number).await
-                    }
-                };
-                let objects = fetched.map_err(|source| SourceError::List {
-                    what: format!("{} of page {page_id}", collection.name()),
-                    source,
-                })?;
-                let last = objects.len() < PAGE_SIZE;
-                if !objects.is_empty() {
-                    pages.send(views(collection, objects)).await?;
                 }
-                if last {
-                    break;
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// One collection of one status page.
+    ///
+    /// Pages are counted and carry no total. An object that is created while
+    /// they are turned pushes others onto the next page, which are then seen
+    /// twice and sent once. One that is deleted meanwhile can pull another over
+    /// the border unseen: accepted, since nothing in the API would tell.
+    async fn below(
+        &self,
+        collection: Collection,
+        page_id: &str,
+        pages: &Pages,
+    ) -> Result<(), SourceError> {
+        let mut seen = Seen::default();
+        for number in 1.. {
+            let fetched = match collection {
+                Collection::ComponentGroups => self.client.component_groups(page_id, number).await,
+                Collection::Components => self.client.components(page_id, number).await,
+                Collection::Incidents | Collection::Pages => {
+                    self.client.incidents(page_id, number).await
                 }
+            };
+            let mut objects = fetched.map_err(|source| SourceError::List {
+                what: format!("{} of page {page_id}", collection.name()),
+                source,
+            })?;
+            let is_short = objects.len() < PAGE_SIZE;
+            objects.retain(|object| seen.insert(object));
+            // A server that does not know paging would send the same for ever.
+            let is_last = is_short || objects.is_empty();
+            if !objects.is_empty() {
+                pages.send(views(collection, objects)).await?;
+            }
+            if is_last {
+                break;
             }
         }
         Ok(())
@@ -161,11 +196,10 @@ impl Listing {
             .cloned()
             .collect();
         for unseen in self.page_ids.iter().filter(|wanted| {
-            !wanted.is_empty()
-                && !self
-                    .pages
-                    .get()
-                    .is_some_and(|all| all.iter().any(|page| id(page) == Some(wanted)))
+            !self
+                .pages
+                .get()
+                .is_some_and(|all| all.iter().any(|page| id(page) == Some(wanted)))
         }) {
             tracing::warn!(
                 page_id = %unseen,
@@ -220,6 +254,11 @@ impl Listing {
             })
             .await
     }
+}
+
+/// Whether the API will not show something, rather than could not.
+fn is_refused(error: &SourceError) -> bool {
+    matches!(error, SourceError::List { source, .. } if matches!(source.status(), Some(403 | 404)))
 }
 
 fn id(object: &Value) -> Option<&str> {

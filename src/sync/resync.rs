@@ -87,7 +87,7 @@ impl Resync {
     pub async fn run(&self, progress: &Progress) -> Result<ResyncReport, ResyncError> {
         let id = Uuid::new_v4();
         let started = Timestamp::now();
-        self.tell(ResyncStatus::Running, started, None).await;
+        self.tell(ResyncStatus::Running, Some(started)).await;
         let outcome = self.attempt(id, started, progress).await;
         let status = match &outcome {
             Ok(report) if report.ending() != Ending::Failed && !report.is_incomplete() => {
@@ -95,22 +95,22 @@ impl Resync {
             }
             Ok(_) | Err(_) => ResyncStatus::Failed,
         };
-        self.tell(status, started, Some(Timestamp::now())).await;
+        self.tell(status, None).await;
         outcome
     }
 
-    /// Tells Port that a resync which began at `started` was broken off.
-    pub async fn tell_aborted(&self, started: Timestamp) {
-        self.tell(ResyncStatus::Aborted, started, Some(Timestamp::now()))
-            .await;
+    /// Tells Port that the resync was broken off.
+    pub async fn tell_aborted(&self) {
+        self.tell(ResyncStatus::Aborted, None).await;
     }
 
     /// The state is for people to look at; a resync does not depend on it.
-    async fn tell(&self, status: ResyncStatus, started: Timestamp, ended: Option<Timestamp>) {
+    /// `started`: the resync begins with this; without it, it ends now.
+    async fn tell(&self, status: ResyncStatus, started: Option<Timestamp>) {
         let state = ResyncState {
             status,
-            last_resync_start: ended.is_none().then_some(started),
-            last_resync_end: ended,
+            last_resync_start: started,
+            last_resync_end: started.is_none().then(Timestamp::now),
             next_resync: None,
             interval_in_minutes: self.interval_minutes,
         };

@@ -2,11 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod drop_in;
+mod enrichment;
 mod failures;
 mod first_start;
 mod installed;
+mod listing;
+mod origins;
 mod pagerduty;
 mod port_resources;
 mod program;
 mod sandbox_command;
+mod sharing;
+mod statuspage;
+mod stopping;
 mod writing;

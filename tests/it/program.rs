@@ -113,3 +113,39 @@ pub(crate) fn without(mut environment: Vec<(String, String)>, name: &str) -> Vec
     environment.retain(|(known, _)| known != name);
     environment
 }
+
+/// Starts the binary, sends it SIGTERM once `ready` says so, and waits for its end.
+pub(crate) async fn terminate_when(
+    environment: &[(String, String)],
+    mut ready: impl FnMut() -> bool,
+) -> Outcome {
+    let directory = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_portolan"))
+        .arg("run")
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let process = child.id().unwrap().to_string();
+    let stopping = async {
+        while !ready() {
+            tokio::task::yield_now().await;
+        }
+        let killed = Command::new("kill").args(["-TERM", &process]).status();
+        assert!(killed.await.unwrap().success());
+        child.wait_with_output().await.unwrap()
+    };
+    let output = tokio::time::timeout(PATIENCE, stopping)
+        .await
+        .expect("the program did not end");
+    Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}

@@ -14,15 +14,16 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, watch};
 
+use super::emails::{self, EmailNotes, Emails};
 use super::listing::{self, Receiver};
+use super::patience::Patience;
 use super::query::{Request, days_from, utc};
 use crate::api::{ApiError, PagerdutyClient};
 use crate::causes::one_line;
@@ -135,30 +136,22 @@ impl Wanted {
     }
 }
 
-type Emails = Arc<HashMap<String, Value>>;
-
 /// Fetches enrichment, each upstream object once a resync.
 pub(super) struct Enricher {
     client: Arc<PagerdutyClient>,
     now: Timestamp,
-    /// On-call entries by escalation policy.
-    oncalls: tokio::sync::Mutex<HashMap<String, Arc<Vec<Value>>>>,
-    /// `Some` where the listing of users shares what it sees.
-    shared_emails: Option<watch::Sender<Shared>>,
-    own_emails: OnceCell<Option<Emails>>,
-    /// The analytics quota of the day is spent: nothing more is asked for.
-    quota_spent: AtomicBool,
+    /// By escalation policy, the request that brings its on-call entries.
+    oncalls: Mutex<HashMap<String, Oncalls>>,
+    emails: Emails,
+    oncalls_patience: Patience,
+    analytics_patience: Patience,
+    custom_fields_patience: Patience,
     said: Mutex<BTreeSet<&'static str>>,
 }
 
-/// E-mail addresses as the listing of users comes to know them.
-#[derive(Clone)]
-enum Shared {
-    Listing,
-    Complete(Emails),
-    /// The listing ended early.
-    Incomplete,
-}
+/// On-call entries by the escalation policy they belong to, once they are there.
+/// Pages that share a policy wait for one request.
+type Oncalls = Shared<BoxFuture<'static, Result<Arc<OncallsByPolicy>, Arc<SourceError>>>>;
 
 impl Enricher {
     pub(super) fn new(
@@ -167,23 +160,20 @@ impl Enricher {
         users_are_listed: bool,
     ) -> Self {
         Self {
+            emails: Emails::new(users_are_listed),
             client,
             now,
-            oncalls: tokio::sync::Mutex::default(),
-            shared_emails: users_are_listed.then(|| watch::Sender::new(Shared::Listing)),
-            own_emails: OnceCell::new(),
-            quota_spent: AtomicBool::new(false),
+            oncalls: Mutex::default(),
+            oncalls_patience: Patience::default(),
+            analytics_patience: Patience::default(),
+            custom_fields_patience: Patience::default(),
             said: Mutex::default(),
         }
     }
 
     /// For the listing of users: a place to note what it sees.
-    pub(super) fn share_emails(self: &Arc<Self>) -> EmailNotes {
-        EmailNotes {
-            enricher: Arc::clone(self),
-            noted: EmailsByUser::default(),
-            complete: false,
-        }
+    pub(super) fn share_emails(&self) -> Option<EmailNotes> {
+        self.emails.notes()
     }
 
     /// The objects with everything `wanted` beside them.
@@ -211,9 +201,14 @@ impl Enricher {
             });
         }
         if wanted.emails {
-            match self.emails().await {
-                Some(emails) => attach_emails(&mut batch.objects, &emails),
-                None => batch.unavailable.push(email_path()),
+            match self.emails.get(&self.client).await {
+                Ok(Some(emails)) => emails::attach(&mut batch.objects, &emails),
+                // The listing of users has said so itself.
+                Ok(None) => batch.unavailable.push(email_path()),
+                Err(error) => {
+                    self.say("e-mail addresses", &*error);
+                    batch.unavailable.push(email_path());
+                }
             }
         }
         batch
@@ -242,61 +237,63 @@ impl Enricher {
             Some(policy.get("id")?.as_str()?.to_owned())
         };
         let policies: Vec<Option<String>> = objects.iter().map(policy).collect();
-        let wanted: BTreeSet<&String> = policies.iter().flatten().collect();
-        // One page of objects at a time asks, so that two pages that share a
-        // policy ask for it once; the second one finds it known.
-        let mut known = self.oncalls.lock().await;
-        let unknown: Vec<&String> = wanted
-            .into_iter()
-            .filter(|policy| !known.contains_key(*policy))
-            .collect();
-        for policies in unknown.chunks(POLICIES_A_REQUEST) {
-            match self.fetch_oncalls(policies).await {
-                Ok(found) => known.extend(found),
-                Err(error) => self.say("on-call users", &error),
+        let requests = self.oncall_requests(policies.iter().flatten().cloned().collect());
+        let mut answers = HashMap::with_capacity(requests.len());
+        let mut failed = None;
+        for (policy, request) in requests {
+            match request.await {
+                Ok(oncalls) => {
+                    self.oncalls_patience.succeeded();
+                    answers.insert(policy, oncalls);
+                }
+                // Many policies share one request, which counts once.
+                Err(error) => failed = Some(error),
             }
+        }
+        if let Some(error) = failed {
+            if let SourceError::List { source, .. } = &*error {
+                self.oncalls_patience.failed(source);
+            }
+            self.say("on-call users", &*error);
         }
         policies
             .into_iter()
             .map(|policy| match policy {
-                Some(policy) => known
+                Some(policy) => answers
                     .get(&policy)
-                    .map(|oncalls| Value::Array(oncalls.to_vec())),
+                    .and_then(|oncalls| oncalls.0.get(&policy))
+                    .map(|oncalls| Value::Array(oncalls.clone())),
                 None => Some(Value::Array(Vec::new())),
             })
             .collect()
     }
 
-    async fn fetch_oncalls(
-        &self,
-        policies: &[&String],
-    ) -> Result<HashMap<String, Arc<Vec<Value>>>, SourceError> {
-        let mut request = Request::plain("oncalls");
-        for part in &mut request.parts {
-            let ids = policies
-                .iter()
-                .map(|id| ("escalation_policy_ids[]".to_owned(), (*id).clone()));
-            part.query.extend(ids);
-            part.query
-                .push(("include[]".to_owned(), "users".to_owned()));
+    /// The requests that bring the on-calls of these policies: those that other
+    /// pages have made, and new ones for the rest.
+    fn oncall_requests(&self, policies: BTreeSet<String>) -> Vec<(String, Oncalls)> {
+        let mut known = self.oncalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown: Vec<&String> = policies
+            .iter()
+            .filter(|policy| !known.contains_key(*policy) && !self.oncalls_patience.is_over())
+            .collect();
+        for policies in unknown.chunks(POLICIES_A_REQUEST) {
+            let policies: Vec<String> = policies.iter().copied().cloned().collect();
+            let request = fetch_oncalls(Arc::clone(&self.client), policies.clone())
+                .boxed()
+                .shared();
+            known.extend(policies.into_iter().map(|policy| (policy, request.clone())));
         }
-        // A policy that nobody is on call for has an empty list, not none.
-        let mut oncalls = OncallsByPolicy(
-            policies
-                .iter()
-                .map(|id| ((*id).clone(), Vec::new()))
-                .collect(),
-        );
-        listing::run(&self.client, &request, &mut oncalls).await?;
-        Ok(oncalls
-            .0
+        policies
             .into_iter()
-            .map(|(policy, oncalls)| (policy, Arc::new(oncalls)))
-            .collect())
+            .filter_map(|policy| {
+                let request = known.get(&policy)?.clone();
+                Some((policy, request))
+            })
+            .collect()
     }
 
     async fn analytics(&self, objects: &[Value], analytics: Analytics) -> Vec<Option<Value>> {
-        if self.quota_spent.load(Ordering::Relaxed) {
+        if self.analytics_patience.is_over() {
             return vec![None; objects.len()];
         }
         let rows = match analytics {
@@ -304,19 +301,20 @@ impl Enricher {
             Analytics::Incident => self.incident_figures(objects).await,
         };
         match rows {
-            Ok(rows) => objects
-                .iter()
-                .map(|object| {
-                    let row = id(object).and_then(|id| rows.found.get(id));
-                    // No row means that the API has no figures, which is
-                    // knowledge; a search that was broken off is none.
-                    row.cloned().or(rows.complete.then_some(Value::Null))
-                })
-                .collect(),
+            Ok(rows) => {
+                self.analytics_patience.succeeded();
+                objects
+                    .iter()
+                    .map(|object| {
+                        let row = id(object).and_then(|id| rows.found.get(id));
+                        // No row means that the API has no figures, which is
+                        // knowledge; a search that was broken off is none.
+                        row.cloned().or(rows.complete.then_some(Value::Null))
+                    })
+                    .collect()
+            }
             Err(error) => {
-                if error.is_quota_spent() {
-                    self.quota_spent.store(true, Ordering::Relaxed);
-                }
+                self.analytics_patience.failed(&error);
                 self.say("analytics", &error);
                 vec![None; objects.len()]
             }
@@ -415,6 +413,9 @@ impl Enricher {
     }
 
     async fn custom_fields_of(&self, object: &Value) -> Option<Value> {
+        if self.custom_fields_patience.is_over() {
+            return None;
+        }
         // The type names the endpoint: `service`, `incident`.
         let endpoint = format!("{}s", object.get("type")?.as_str()?);
         match self
@@ -422,40 +423,16 @@ impl Enricher {
             .custom_field_values(&endpoint, id(object)?)
             .await
         {
-            Ok(fields) => Some(Value::Array(fields)),
+            Ok(fields) => {
+                self.custom_fields_patience.succeeded();
+                Some(Value::Array(fields))
+            }
             Err(error) => {
+                self.custom_fields_patience.failed(&error);
                 self.say("custom fields", &error);
                 None
             }
         }
-    }
-
-    /// E-mail addresses by user, or `None` when they could not be had.
-    async fn emails(&self) -> Option<Emails> {
-        if let Some(shared) = &self.shared_emails {
-            let mut shared = shared.subscribe();
-            let state = shared
-                .wait_for(|state| !matches!(state, Shared::Listing))
-                .await
-                .ok()?;
-            return match &*state {
-                Shared::Complete(emails) => Some(Arc::clone(emails)),
-                Shared::Listing | Shared::Incomplete => None,
-            };
-        }
-        self.own_emails
-            .get_or_init(async || {
-                let mut emails = EmailsByUser::default();
-                match listing::run(&self.client, &Request::plain("users"), &mut emails).await {
-                    Ok(()) => Some(Arc::new(emails.0)),
-                    Err(error) => {
-                        self.say("e-mail addresses", &error);
-                        None
-                    }
-                }
-            })
-            .await
-            .clone()
     }
 }
 
@@ -465,6 +442,29 @@ struct Rows {
     found: BTreeMap<String, Value>,
     /// Whether what is not in `found` does not exist.
     complete: bool,
+}
+
+/// Who is on call now for any of these policies.
+async fn fetch_oncalls(
+    client: Arc<PagerdutyClient>,
+    policies: Vec<String>,
+) -> Result<Arc<OncallsByPolicy>, Arc<SourceError>> {
+    let mut request = Request::plain("oncalls");
+    for part in &mut request.parts {
+        let ids = policies
+            .iter()
+            .map(|id| ("escalation_policy_ids[]".to_owned(), id.clone()));
+        part.query.extend(ids);
+        part.query
+            .push(("include[]".to_owned(), "users".to_owned()));
+    }
+    // A policy that nobody is on call for has an empty list, not none.
+    let empty = policies.into_iter().map(|id| (id, Vec::new())).collect();
+    let mut oncalls = OncallsByPolicy(empty);
+    listing::run(&client, &request, &mut oncalls)
+        .await
+        .map_err(Arc::new)?;
+    Ok(Arc::new(oncalls))
 }
 
 /// On-call entries by the escalation policy they belong to.
@@ -482,74 +482,6 @@ impl Receiver for OncallsByPolicy {
             }
         }
         Ok(())
-    }
-}
-
-/// E-mail addresses by user.
-#[derive(Default)]
-struct EmailsByUser(HashMap<String, Value>);
-
-impl EmailsByUser {
-    fn note(&mut self, users: &[Value]) {
-        self.0.extend(users.iter().filter_map(|user| {
-            let email = user.get("email").filter(|email| email.is_string())?;
-            Some((id(user)?.to_owned(), email.clone()))
-        }));
-    }
-}
-
-impl Receiver for EmailsByUser {
-    async fn take(&mut self, users: Vec<Value>) -> Result<(), SourceError> {
-        self.note(&users);
-        Ok(())
-    }
-}
-
-/// Notes e-mail addresses while the users are listed for their own sake.
-///
-/// Dropped before [`EmailNotes::complete`] was called, it tells those who wait
-/// that the listing came to nothing.
-pub(super) struct EmailNotes {
-    enricher: Arc<Enricher>,
-    noted: EmailsByUser,
-    complete: bool,
-}
-
-impl EmailNotes {
-    pub(super) fn note(&mut self, users: &[Value]) {
-        self.noted.note(users);
-    }
-
-    /// The listing came to its end.
-    pub(super) fn complete(mut self) {
-        self.complete = true;
-    }
-}
-
-impl Drop for EmailNotes {
-    fn drop(&mut self) {
-        let noted = std::mem::take(&mut self.noted.0);
-        if let Some(shared) = &self.enricher.shared_emails {
-            shared.send_replace(if self.complete {
-                Shared::Complete(Arc::new(noted))
-            } else {
-                Shared::Incomplete
-            });
-        }
-    }
-}
-
-/// Sets `__email` on each user of each schedule whose address is known.
-fn attach_emails(schedules: &mut [Value], emails: &HashMap<String, Value>) {
-    let users = schedules
-        .iter_mut()
-        .filter_map(|schedule| schedule.get_mut("users")?.as_array_mut())
-        .flatten();
-    for user in users {
-        let email = id(user).and_then(|id| emails.get(id)).cloned();
-        if let (Some(email), Some(user)) = (email, user.as_object_mut()) {
-            user.insert("__email".to_owned(), email);
-        }
     }
 }
 

@@ -2,14 +2,12 @@
 //!
 //! PagerDuty pages by offset and serves no object beyond the 10,000th. Where an
 //! endpoint filters by time, more than that is read in windows, each halved
-//! until it fits. What was read is compared with the API's own total; a total
-//! that moved while pages were turned means that objects may have slipped from
-//! one page to another unseen, so the pages are turned once more.
+//! until it fits. What was read is compared with the API's own total. Fewer
+//! objects than that, or a total that moved while pages were turned, mean that
+//! objects may have slipped from one page to another unseen, so the pages are
+//! turned again.
 //!
 //! Never does a listing end early and say nothing: that is [`SourceError::CutShort`].
-
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,6 +16,7 @@ use super::query::{Part, Range, Request, days_from, utc};
 use crate::api::PagerdutyClient;
 use crate::api::{ListPage, PAGE_SIZE};
 use crate::source::SourceError;
+use crate::source::seen::Seen;
 
 /// `offset + limit` may not exceed this.
 const REACH: u32 = 10_000;
@@ -25,6 +24,9 @@ const REACH: u32 = 10_000;
 /// Objects a page, as offsets count.
 #[expect(clippy::cast_possible_truncation, reason = "it is a hundred")]
 const PAGE: u32 = PAGE_SIZE as u32;
+
+/// How often the pages of one range are turned when objects move meanwhile.
+const TURNS: usize = 3;
 
 /// The API refuses ranges of more than six months; this is less than any six.
 const LONGEST_WINDOW_DAYS: i64 = 180;
@@ -66,9 +68,9 @@ struct Listing<'a> {
 
 /// How the pages of one range came out.
 enum Pages {
-    /// Read to the end; `total` as the API last gave it.
+    /// Read to the end.
     Complete,
-    /// There are more than paging reaches; nothing was delivered.
+    /// There are more than paging reaches.
     TooMany { total: u64 },
 }
 
@@ -106,7 +108,9 @@ impl Listing<'_> {
     ) -> Result<(), SourceError> {
         let beginning: Timestamp = BEGINNING.parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let mut until = days_from(Timestamp::now(), 1);
-        while self.seen.len() < total && until > beginning {
+        // To the very beginning: the total says how many there were, not which,
+        // so new objects must not make up for old ones that were not read yet.
+        while until > beginning {
             let since = days_from(until, -LONGEST_WINDOW_DAYS).max(beginning);
             self.window(since, until, receiver).await?;
             until = since;
@@ -164,47 +168,65 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// Turns the pages of one range, twice if objects moved meanwhile.
+    /// Turns the pages of one range, once more if objects moved meanwhile or
+    /// fewer were served than the API says there are.
     async fn pages(
         &mut self,
         range: Range,
         receiver: &mut impl Receiver,
     ) -> Result<Pages, SourceError> {
+        let mut in_range = Seen::default();
         let mut expected = None;
-        for turn in 0..2 {
+        let mut missing = None;
+        for _ in 0..TURNS {
             let mut offset = 0;
-            loop {
-                let page = self.page(range, offset, offset == 0).await?;
+            // Objects without an id cannot be told from their likes.
+            let mut nameless = 0;
+            let at_the_end = loop {
+                let is_last = expected.is_some_and(|total| u64::from(offset + PAGE) >= total);
+                let page = self.page(range, offset, offset == 0 || is_last).await?;
                 if offset == 0 {
                     expected = page.total;
                     if let Some(total) = page.total.filter(|total| *total > u64::from(REACH)) {
                         return Ok(Pages::TooMany { total });
                     }
                 }
-                // One answer cannot have lost anything between two pages.
-                if offset == 0 && !page.more {
-                    self.deliver(page.objects, receiver).await?;
-                    return Ok(Pages::Complete);
+                let served = u32::try_from(page.objects.len()).unwrap_or(PAGE);
+                for object in &page.objects {
+                    if object.get("id").is_some_and(Value::is_string) {
+                        in_range.insert(object);
+                    } else {
+                        nameless += 1;
+                    }
                 }
                 self.deliver(page.objects, receiver).await?;
                 if !page.more {
-                    break;
+                    break page.total;
                 }
-                offset += PAGE;
+                // An endpoint may serve fewer a page than it was asked for.
+                offset += if served == 0 { PAGE } else { served.min(PAGE) };
                 if offset + PAGE > REACH {
-                    return Err(self.cut_short(u64::from(offset), expected));
+                    // It has grown since; what was delivered is not lost.
+                    let total = expected.unwrap_or_default().max(u64::from(REACH) + 1);
+                    return Ok(Pages::TooMany { total });
                 }
-            }
-            let total = self.total(range).await?;
-            if turn > 0 || total.is_none() || total == expected {
-                break;
+            };
+            let found = in_range.len() + nameless;
+            let is_whole = expected.is_none_or(|total| found >= total);
+            if is_whole && at_the_end == expected {
+                return Ok(Pages::Complete);
             }
             tracing::debug!(
                 endpoint = %self.request.endpoint,
-                "The total moved from {expected:?} to {total:?} while pages were turned; turning them again"
+                "The total moved from {expected:?} to {at_the_end:?} while pages were turned, and {found} objects were served; turning them again"
             );
+            missing = (!is_whole).then_some(found);
         }
-        Ok(Pages::Complete)
+        // Where something always moves, having seen as many as there are has to do.
+        match missing {
+            Some(found) => Err(self.cut_short(found, expected)),
+            None => Ok(Pages::Complete),
+        }
     }
 
     async fn deliver(
@@ -253,28 +275,5 @@ impl Listing<'_> {
             served,
             total,
         }
-    }
-}
-
-/// Which objects were delivered: by id, or by their whole content where they
-/// have none (on-calls). Eight bytes an object.
-#[derive(Default)]
-struct Seen {
-    hasher: RandomState,
-    hashes: HashSet<u64>,
-}
-
-impl Seen {
-    /// Whether `object` is new.
-    fn insert(&mut self, object: &Value) -> bool {
-        let hash = match object.get("id").and_then(Value::as_str) {
-            Some(id) => self.hasher.hash_one(id),
-            None => self.hasher.hash_one(object.to_string()),
-        };
-        self.hashes.insert(hash)
-    }
-
-    fn len(&self) -> u64 {
-        self.hashes.len() as u64
     }
 }

@@ -8,8 +8,10 @@
 //! Equal requests are one dataset. Enrichment is fetched only for what an
 //! expression can read, and each upstream object once a resync.
 
+mod emails;
 mod enrichment;
 mod listing;
+mod patience;
 mod query;
 
 use std::sync::Arc;
@@ -19,7 +21,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use self::enrichment::{EmailNotes, Enricher, Wanted};
+use self::emails::EmailNotes;
+use self::enrichment::{Enricher, Wanted};
 use self::listing::Receiver;
 use self::query::Request;
 use super::{Dataset, Pages, Source, SourceError};
@@ -95,7 +98,7 @@ impl Source for Pagerduty {
         groups
             .into_iter()
             .map(|group| {
-                let shares_emails = users_are_listed && is_users(&group);
+                let is_users = is_users(&group);
                 let Group {
                     request,
                     wanted,
@@ -108,7 +111,7 @@ impl Source for Pagerduty {
                     vec![consumers],
                     move |pages| async move {
                         let mut page = Page {
-                            emails: shares_emails.then(|| enricher.share_emails()),
+                            emails: is_users.then(|| enricher.share_emails()).flatten(),
                             enricher: &enricher,
                             wanted: &wanted,
                             pages: &pages,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{Span, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::resource_config::{
     EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, PagerdutyKind,
@@ -261,7 +261,8 @@ pub(super) fn utc(timestamp: Timestamp) -> String {
 
 /// `days` later (or, below nought, earlier); at the ends of the calendar, the end.
 pub(super) fn days_from(now: Timestamp, days: i64) -> Timestamp {
-    now.saturating_add(Span::new().hours(days * 24))
+    // A selector may hold any number, so the sum must not panic.
+    now.saturating_add(SignedDuration::from_hours(days.saturating_mul(24)))
         .unwrap_or(now)
 }
 
@@ -341,6 +342,14 @@ mod tests {
 
         assert_eq!(request.parts[0].range, Range::Unspecified);
         assert_eq!(pairs(&request.parts[0]), [("since", "yesterday")]);
+    }
+
+    #[test]
+    fn months_without_end_end_with_the_calendar() {
+        let months = i64::from(u32::MAX) * DAYS_A_MONTH;
+
+        assert_eq!(days_from(now(), months), Timestamp::MAX);
+        assert_eq!(days_from(now(), -months), Timestamp::MIN);
     }
 
     #[test]

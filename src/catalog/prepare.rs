@@ -1,0 +1,495 @@
+//! Prepares Port at the start: the integration, and at its first start the
+//! default blueprints and mapping.
+//!
+//! ```text
+//! log in ─▶ integration there? ─no─▶ create it with the default mapping
+//!                │                                  │
+//!                └────────── bring it up to date ◀──┘
+//!                                  │ first time
+//!                                  ▼
+//!      blueprints: bare ─▶ with relations ─▶ whole   (a failure deletes what this run created)
+//! ```
+//!
+//! A blueprint that exists is somebody's, and is never changed; it does not
+//! keep the others from being created. The integration is marked as initialised
+//! only when all went well, so that a first start that failed is made up for by
+//! the next one.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use super::defaults::Defaults;
+use crate::api::{ApiError, Integration, IntegrationPatch, NewIntegration, PortClient};
+use crate::causes::one_line;
+use crate::settings::ResourcesOrigin;
+
+/// Requests that set up blueprints at the same time.
+const AT_A_TIME: usize = 8;
+
+/// Parts of a blueprint that refer to other blueprints, and so come after all
+/// of them are there.
+const REFERRING: [&str; 6] = [
+    "calculationProperties",
+    "mirrorProperties",
+    "aggregationProperties",
+    "teamInheritance",
+    "ownership",
+    "relations",
+];
+
+/// How Port shall process what it gets.
+const PROCESSING_MODE: &str = "dsp";
+
+/// Port makes a mapping of its own in its own time; it is asked this often.
+const PROVISIONING_POLLS: u32 = 30;
+
+/// What a start needs to know.
+#[derive(Clone, Debug)]
+pub struct Preparation<'a> {
+    /// The integration's type.
+    pub kind: &'a str,
+    /// Whether to create blueprints and mapping at all.
+    pub initialize: bool,
+    /// Who creates them, when somebody said so.
+    pub origin: Option<ResourcesOrigin>,
+    /// Where Port sends its changes; empty for most listeners.
+    pub changelog_destination: Value,
+    /// What there is to create.
+    pub defaults: &'a Defaults,
+}
+
+/// Why Port could not be prepared.
+#[derive(Debug, Error)]
+pub enum PrepareError {
+    /// Port refused, or did not answer.
+    #[error("could not {attempted}")]
+    Api {
+        /// What was attempted.
+        attempted: String,
+        /// What came back.
+        #[source]
+        source: ApiError,
+    },
+
+    /// The integration belongs to Port's own infrastructure.
+    #[error(
+        "the integration is installed as `{found}`, that is: hosted by Port; it cannot run here as well"
+    )]
+    HostedByPort {
+        /// Its installation type.
+        found: String,
+    },
+
+    /// Port never made the mapping it was to provide.
+    #[error("Port was asked to create the resources, but after {polls} looks there is no mapping")]
+    NotProvisioned {
+        /// How often it was asked.
+        polls: u32,
+    },
+}
+
+impl PrepareError {
+    /// What the operator can do about it, where we know.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Api { source, .. } => source.hint(),
+            Self::HostedByPort { .. } => Some(
+                "give this installation an identifier of its own (OCEAN__INTEGRATION__IDENTIFIER)",
+            ),
+            Self::NotProvisioned { .. } => Some(
+                "set OCEAN__CREATE_PORT_RESOURCES_ORIGIN=Ocean to use the defaults that come with the program",
+            ),
+        }
+    }
+
+    /// Whether the settings are to blame, rather than the moment.
+    pub fn is_settings_problem(&self) -> bool {
+        match self {
+            Self::Api { source, .. } => matches!(source.status(), Some(401 | 403)),
+            Self::HostedByPort { .. } => true,
+            Self::NotProvisioned { .. } => false,
+        }
+    }
+}
+
+fn attempting(attempted: &str) -> impl FnOnce(ApiError) -> PrepareError {
+    let attempted = attempted.to_owned();
+    move |source| PrepareError::Api { attempted, source }
+}
+
+/// Makes sure that the integration, and at its first start the blueprints and
+/// the mapping, are there. Returns the integration as Port has it now.
+pub async fn prepare(
+    port: &PortClient,
+    preparation: &Preparation<'_>,
+) -> Result<Integration, PrepareError> {
+    let read = || async {
+        let read = port.integration().await;
+        read.map_err(attempting("read the integration from Port"))
+    };
+    let found = read().await?;
+    if let Some(installed) = found
+        .as_ref()
+        .and_then(|integration| integration.installation_type.as_deref())
+        .filter(|installed| installed.to_lowercase().starts_with("saas"))
+    {
+        return Err(PrepareError::HostedByPort {
+            found: installed.to_owned(),
+        });
+    }
+
+    let created = found.is_none();
+    let origin = origin(port, preparation, found.as_ref()).await?;
+    let mut integration = if let Some(integration) = found {
+        integration
+    } else {
+        create(port, preparation, origin).await?;
+        read().await?.unwrap_or_default()
+    };
+    if origin == Origin::Port && preparation.initialize && is_empty(&integration.config) {
+        integration = provisioned(port).await?;
+    }
+    if created || is_outdated(&integration, preparation) {
+        port.patch_integration(&IntegrationPatch {
+            installation_app_type: Some(preparation.kind.to_owned()),
+            changelog_destination: Some(preparation.changelog_destination.clone()),
+            actions_processing_enabled: Some(false),
+            incremental_sync_enabled: Some(false),
+            processing_mode: Some(PROCESSING_MODE.to_owned()),
+            ..IntegrationPatch::default()
+        })
+        .await
+        .map_err(attempting("update the integration in Port"))?;
+    }
+    if !preparation.initialize || integration.are_port_resources_initialized == Some(true) {
+        return Ok(integration);
+    }
+
+    if origin == Origin::Local {
+        if is_empty(&integration.config) && !is_empty(&preparation.defaults.mapping) {
+            port.patch_config(&preparation.defaults.mapping)
+                .await
+                .map_err(attempting("store the default mapping in Port"))?;
+            integration.config = preparation.defaults.mapping.clone();
+        }
+        create_blueprints(port, &preparation.defaults.blueprints).await?;
+        create_extras(port, preparation.defaults).await;
+    }
+    port.patch_integration(&IntegrationPatch {
+        are_port_resources_initialized: Some(true),
+        ..IntegrationPatch::default()
+    })
+    .await
+    .map_err(attempting("mark the integration as initialised in Port"))?;
+    Ok(integration)
+}
+
+/// Who makes blueprints and mapping, once that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Nobody,
+    Local,
+    Port,
+}
+
+/// What the integration says wins; then the settings; then Port, where it
+/// offers defaults for this type; else the program's own.
+async fn origin(
+    port: &PortClient,
+    preparation: &Preparation<'_>,
+    integration: Option<&Integration>,
+) -> Result<Origin, PrepareError> {
+    let stored = integration
+        .and_then(|integration| integration.create_port_resources_origin.as_deref())
+        .and_then(stored_origin);
+    match stored.or(preparation.origin) {
+        Some(ResourcesOrigin::Empty) => Ok(Origin::Nobody),
+        Some(ResourcesOrigin::Ocean | ResourcesOrigin::Default) => Ok(Origin::Local),
+        Some(ResourcesOrigin::Port) | None => {
+            let initialized =
+                integration.is_some_and(|found| found.are_port_resources_initialized == Some(true));
+            if initialized {
+                return Ok(Origin::Local);
+            }
+            let types = port
+                .provisioned_types()
+                .await
+                .map_err(attempting("ask Port which resources it provides"))?;
+            let organization = port
+                .organization()
+                .await
+                .map_err(attempting("read the organization from Port"))?;
+            let flagged = organization
+                .feature_flags
+                .iter()
+                .any(|flag| flag == "USE_PROVISIONED_DEFAULTS");
+            let provided = types.iter().any(|kind| kind == preparation.kind);
+            Ok(if flagged && provided {
+                Origin::Port
+            } else {
+                Origin::Local
+            })
+        }
+    }
+}
+
+/// As Port writes it; what is not known counts as not said.
+fn stored_origin(name: &str) -> Option<ResourcesOrigin> {
+    match name {
+        "Empty" => Some(ResourcesOrigin::Empty),
+        "Ocean" => Some(ResourcesOrigin::Ocean),
+        "Default" => Some(ResourcesOrigin::Default),
+        "Port" => Some(ResourcesOrigin::Port),
+        _ => None,
+    }
+}
+
+const fn name_of(origin: ResourcesOrigin) -> &'static str {
+    match origin {
+        ResourcesOrigin::Empty => "Empty",
+        ResourcesOrigin::Ocean => "Ocean",
+        ResourcesOrigin::Default => "Default",
+        ResourcesOrigin::Port => "Port",
+    }
+}
+
+async fn create(
+    port: &PortClient,
+    preparation: &Preparation<'_>,
+    origin: Origin,
+) -> Result<(), PrepareError> {
+    let config = match origin {
+        Origin::Local => Some(preparation.defaults.mapping.clone()),
+        Origin::Nobody => Some(json!({})),
+        Origin::Port => None,
+    };
+    // Port creates resources when it is told so, whoever decided it; and it must
+    // not be told so when this program creates them for want of an offer.
+    let said = match origin {
+        Origin::Port => Some(ResourcesOrigin::Port),
+        Origin::Local | Origin::Nobody => preparation
+            .origin
+            .filter(|origin| *origin != ResourcesOrigin::Port),
+    };
+    port.create_integration(&NewIntegration {
+        config,
+        changelog_destination: preparation.changelog_destination.clone(),
+        create_port_resources_origin: said.map(|origin| name_of(origin).to_owned()),
+    })
+    .await
+    .map_err(attempting("create the integration in Port"))?;
+    tracing::info!("Created the integration in Port");
+    Ok(())
+}
+
+/// The integration once Port has made its mapping.
+async fn provisioned(port: &PortClient) -> Result<Integration, PrepareError> {
+    let mut wait = 3.0_f64;
+    for _ in 0..PROVISIONING_POLLS {
+        let integration = port
+            .integration()
+            .await
+            .map_err(attempting("read the integration from Port"))?;
+        if let Some(integration) = integration.filter(|found| !is_empty(&found.config)) {
+            return Ok(integration);
+        }
+        tokio::time::sleep(Duration::from_secs_f64(wait.trunc())).await;
+        // The pace of the original, up to a minute.
+        wait = (wait * 1.55).min(60.0);
+    }
+    Err(PrepareError::NotProvisioned {
+        polls: PROVISIONING_POLLS,
+    })
+}
+
+fn is_outdated(integration: &Integration, preparation: &Preparation<'_>) -> bool {
+    let destination = &integration.changelog_destination;
+    let is_same_destination = *destination == preparation.changelog_destination
+        || (is_empty(destination) && is_empty(&preparation.changelog_destination));
+    integration.installation_app_type.as_deref() != Some(preparation.kind)
+        || !is_same_destination
+        || integration.version.as_deref() != Some(crate::api::INTEGRATION_VERSION)
+        || integration.actions_processing_enabled.unwrap_or_default()
+        || integration.incremental_sync_enabled.unwrap_or_default()
+        || integration.processing_mode.as_deref() != Some(PROCESSING_MODE)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+async fn create_blueprints(port: &PortClient, blueprints: &[Value]) -> Result<(), PrepareError> {
+    let checked: Vec<_> = stream::iter(blueprints.iter().map(|blueprint| async move {
+        let identifier = identifier(blueprint);
+        let found = port.blueprint(identifier).await;
+        found
+            .map(|found| (blueprint, found.is_some()))
+            .map_err(attempting(&format!(
+                "look for the blueprint `{identifier}`"
+            )))
+    }))
+    .buffered(AT_A_TIME)
+    .collect()
+    .await;
+    let mut missing = Vec::new();
+    for outcome in checked {
+        let (blueprint, exists) = outcome?;
+        if exists {
+            tracing::info!(
+                blueprint = identifier(blueprint),
+                "The blueprint `{}` exists already and stays as it is",
+                identifier(blueprint)
+            );
+        } else {
+            missing.push(blueprint);
+        }
+    }
+
+    let mut created = Vec::new();
+    let outcome = create_missing(port, &missing, &mut created).await;
+    if outcome.is_err() {
+        for blueprint in created.iter().rev() {
+            if let Err(error) = port.delete_blueprint(blueprint).await {
+                tracing::warn!(
+                    blueprint = %blueprint,
+                    "Could not take back the blueprint `{blueprint}`: {}",
+                    one_line(&error)
+                );
+            }
+        }
+    } else if !created.is_empty() {
+        tracing::info!(
+            blueprints = created.len(),
+            "Created {} blueprints in Port",
+            created.len()
+        );
+    }
+    outcome
+}
+
+/// All bare, then all with what relates them, then all whole: no blueprint is
+/// told of another before that is there.
+async fn create_missing(
+    port: &PortClient,
+    missing: &[&Value],
+    created: &mut Vec<String>,
+) -> Result<(), PrepareError> {
+    let bare: Vec<_> = stream::iter(missing.iter().map(|blueprint| async move {
+        let identifier = identifier(blueprint);
+        let outcome = port.create_blueprint(&without_referring(blueprint)).await;
+        (identifier.to_owned(), outcome)
+    }))
+    .buffer_unordered(AT_A_TIME)
+    .collect()
+    .await;
+    let mut failed = None;
+    for (identifier, outcome) in bare {
+        match outcome {
+            Ok(()) => created.push(identifier),
+            Err(source) => {
+                // Without an answer it may be there all the same; left behind
+                // without its relations, the next start would take it for
+                // somebody's own. A moment ago there was none.
+                if source.status().is_none_or(|status| status >= 500) {
+                    created.push(identifier.clone());
+                }
+                failed.get_or_insert(PrepareError::Api {
+                    attempted: format!("create the blueprint `{identifier}`"),
+                    source,
+                });
+            }
+        }
+    }
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    for patch in [related_part, whole] {
+        let patched: Vec<_> = stream::iter(missing.iter().filter_map(|blueprint| {
+            let identifier = identifier(blueprint);
+            let patch = patch(blueprint)?;
+            Some(async move {
+                let outcome = port.patch_blueprint(identifier, &patch).await;
+                outcome.map_err(attempting(&format!(
+                    "complete the blueprint `{identifier}`"
+                )))
+            })
+        }))
+        .buffer_unordered(AT_A_TIME)
+        .collect()
+        .await;
+        for outcome in patched {
+            outcome?;
+        }
+    }
+    Ok(())
+}
+
+fn identifier(blueprint: &Value) -> &str {
+    blueprint
+        .get("identifier")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn without_referring(blueprint: &Value) -> Value {
+    let mut bare = blueprint.clone();
+    if let Some(members) = bare.as_object_mut() {
+        members.retain(|key, _| !REFERRING.contains(&key.as_str()));
+    }
+    bare
+}
+
+/// Relations and what follows them; none where there are none.
+fn related_part(blueprint: &Value) -> Option<Value> {
+    let part: Map<String, Value> = ["relations", "teamInheritance", "ownership"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), blueprint.get(key)?.clone())))
+        .filter(|(_, value)| !is_empty(value))
+        .collect();
+    (!part.is_empty()).then_some(Value::Object(part))
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "has the shape of `related_part`, which it is used beside"
+)]
+fn whole(blueprint: &Value) -> Option<Value> {
+    Some(blueprint.clone())
+}
+
+/// Actions, scorecards and pages: wanted, but nothing depends on them.
+async fn create_extras(port: &PortClient, defaults: &Defaults) {
+    for action in &defaults.actions {
+        note("action", port.create_action(action).await);
+    }
+    for group in &defaults.scorecards {
+        let blueprint = group.get("blueprint").and_then(Value::as_str);
+        let scorecards = group.get("data").and_then(Value::as_array);
+        for scorecard in scorecards.into_iter().flatten() {
+            let blueprint = blueprint.unwrap_or_default();
+            note(
+                "scorecard",
+                port.create_scorecard(blueprint, scorecard).await,
+            );
+        }
+    }
+    for page in &defaults.pages {
+        note("page", port.create_page(page).await);
+    }
+}
+
+fn note(what: &str, outcome: Result<(), ApiError>) {
+    match outcome {
+        Ok(()) => {}
+        Err(error) if error.status() == Some(409) => {}
+        Err(error) => tracing::warn!("Could not create a default {what}: {}", one_line(&error)),
+    }
+}
