@@ -35,6 +35,7 @@ pub(crate) fn outbound() -> OutboundSettings {
         // Keeps the tests from loading the machine's certificates.
         verify_port: false,
         verify_third_party: false,
+        system_authorities: true,
         extra_ca_files: Vec::new(),
         extra_ca_dirs: Vec::new(),
         proxies: ProxySettings::default(),
