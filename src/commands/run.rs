@@ -19,6 +19,7 @@ use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
 use crate::catalog::{self, Defaults, WriteLimits};
 use crate::causes::one_line;
 use crate::cli::RunArguments;
+use crate::http::BuildError;
 use crate::jq::{self, Jq};
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
@@ -149,24 +150,23 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
 /// Checks every credential, then makes Port ready.
 async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let port = PortClient::new(&settings.port, &settings.integration, &settings.outbound)
-        .map_err(|error| not_started(&error))?;
-    let sources = sources(settings)?;
+        .map_err(|error| not_started(&error, error.hint()))?;
+    let (labels, sources): (Vec<_>, Vec<_>) = sources(settings)
+        .map_err(|error| not_started(&error, error.hint()))?
+        .into_iter()
+        .unzip();
 
     let (login, probes) = tokio::join!(
         port.log_in(),
-        join_all(
-            sources
-                .iter()
-                .map(|source| async move { (source.name(), source.probe().await) })
-        )
+        join_all(sources.iter().map(|source| source.probe()))
     );
     let mut refused = Vec::new();
     if let Err(error) = login {
         refused.push(("Port", error));
     }
-    for (name, probe) in probes {
+    for (label, probe) in labels.iter().zip(probes) {
         if let Err(error) = probe {
-            refused.push((name.title(), error));
+            refused.push((label, error));
         }
     }
     if !refused.is_empty() {
@@ -177,7 +177,9 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
                 remedy(error.hint())
             );
         }
-        let credentials = |(_, error): &(&str, ApiError)| matches!(error.status(), Some(400..=403));
+        let credentials = |(_, error): &(&str, ApiError)| {
+            matches!(error.status(), Some(400..=403)) || error.is_token_file()
+        };
         return Err(if refused.iter().any(credentials) {
             Exit::NotStarted
         } else {
@@ -188,7 +190,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
     names.dedup();
     let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
-        .map_err(|error| not_started(&error))?;
+        .map_err(|error| not_started(&error, None))?;
     let preparation = catalog::Preparation {
         kind: &settings.integration.kind,
         initialize: settings.initialize_port_resources,
@@ -224,25 +226,34 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     })
 }
 
-fn sources(settings: &Settings) -> Result<Vec<Arc<dyn Source>>, Exit> {
-    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+/// The accounts to read, and what each is called in messages.
+fn sources(settings: &Settings) -> Result<Vec<(String, Arc<dyn Source>)>, BuildError> {
+    let mut sources: Vec<(String, Arc<dyn Source>)> = Vec::new();
     for account in &settings.sources.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;
-        let client = StatuspageClient::new(account, &settings.outbound, limit)
-            .map_err(|error| not_started(&error))?;
-        sources.push(Arc::new(Statuspage::new(client, account.page_ids.clone())));
+        let client = StatuspageClient::new(account, &settings.outbound, limit)?;
+        let source = Statuspage::new(client, account.page_ids.clone());
+        let label = label(SourceName::Statuspage, account.name.as_deref());
+        sources.push((label, Arc::new(source)));
     }
     for account in &settings.sources.pagerduty {
         let limit = settings.rate_limits.pagerduty_per_minute;
-        let client = PagerdutyClient::new(account, &settings.outbound, limit)
-            .map_err(|error| not_started(&error))?;
-        sources.push(Arc::new(Pagerduty::new(client)));
+        let client = PagerdutyClient::new(account, &settings.outbound, limit)?;
+        let label = label(SourceName::Pagerduty, account.name.as_deref());
+        sources.push((label, Arc::new(Pagerduty::new(client))));
     }
     Ok(sources)
 }
 
-fn not_started(error: &dyn std::error::Error) -> Exit {
-    say(error, None);
+fn label(source: SourceName, account: Option<&str>) -> String {
+    match account {
+        Some(account) => format!("{} (account `{account}`)", source.title()),
+        None => source.title().to_owned(),
+    }
+}
+
+fn not_started(error: &dyn std::error::Error, hint: Option<&'static str>) -> Exit {
+    say(error, hint);
     Exit::NotStarted
 }
 

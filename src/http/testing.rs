@@ -26,6 +26,7 @@ pub(crate) const TINY: RetryPolicy = RetryPolicy {
     first_wait: Duration::from_millis(1),
     first_rate_limit_wait: Duration::from_millis(1),
     longest_wait: Duration::from_millis(2),
+    longest_rate_limit_wait: Duration::from_millis(2),
     longest_ordered_wait: Duration::from_secs(300),
 };
 
