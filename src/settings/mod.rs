@@ -217,8 +217,10 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
             let warnings = [collected.warnings, warnings, unknown].concat();
             Ok(Loaded { settings, warnings })
         }
-        // A misspelt name is often why another one is missing.
-        _ => Err(Problems { problems, unknown }),
+        _ => Err(Problems {
+            problems,
+            related: [collected.absent, unknown].concat(),
+        }),
     }
 }
 

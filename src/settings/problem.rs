@@ -26,9 +26,9 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     pub problems: Vec<Problem>,
-    /// What was set and is no setting, one line each: no problem by itself, but
-    /// often why something is missing.
-    pub unknown: Vec<String>,
+    /// Names that are no settings, and settings whose variable is not there,
+    /// one line each: no problem by themselves, but often why one is missing.
+    pub related: Vec<String>,
 }
 
 impl Problems {
@@ -60,11 +60,11 @@ impl fmt::Display for Problems {
         for problem in &self.problems {
             write!(formatter, "\n\n{problem}")?;
         }
-        if !self.unknown.is_empty() {
+        if !self.related.is_empty() {
             formatter.write_str("\n\nWorth a look, too:\n")?;
         }
-        for unknown in &self.unknown {
-            write!(formatter, "\n  {unknown}")?;
+        for line in &self.related {
+            write!(formatter, "\n  {line}")?;
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn several_problems_are_one_block_each() {
         let problems = Problems {
-            unknown: Vec::new(),
+            related: Vec::new(),
             problems: vec![
                 Problem {
                     variable: "OCEAN__PORT__CLIENT_ID".to_owned(),

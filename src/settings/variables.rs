@@ -40,6 +40,8 @@ pub(super) struct Collected {
     pub(super) variables: Variables,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    /// What is worth saying only when something is missing.
+    pub(super) absent: Vec<String>,
 }
 
 /// Where a JSON or YAML object was written.
@@ -100,6 +102,7 @@ pub(super) fn collect(inputs: &Inputs) -> Collected {
         environment.exact.get(name).cloned()
     });
     collected.problems.extend(config.problems);
+    collected.absent.extend(config.absent);
     collected.object("OCEAN", &config.object, Place::ConfigFile, "");
 
     let (sections, single): (Vec<_>, Vec<_>) = environment

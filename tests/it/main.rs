@@ -1,6 +1,7 @@
 //! Tests that look at Portolan from outside, in one binary so that it links once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod dependencies;
 mod drop_in;
 mod failures;
 mod first_start;
@@ -9,4 +10,5 @@ mod pagerduty;
 mod port_resources;
 mod program;
 mod sandbox_command;
+mod settings;
 mod writing;
