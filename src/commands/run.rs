@@ -226,9 +226,11 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     })
 }
 
-/// The accounts to read, and what each is called in messages.
-fn sources(settings: &Settings) -> Result<Vec<(String, Arc<dyn Source>)>, BuildError> {
-    let mut sources: Vec<(String, Arc<dyn Source>)> = Vec::new();
+/// An account to read, and what it is called in messages.
+type Labelled = (String, Arc<dyn Source>);
+
+fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
+    let mut sources: Vec<Labelled> = Vec::new();
     for account in &settings.sources.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;
         let client = StatuspageClient::new(account, &settings.outbound, limit)?;

@@ -1,8 +1,9 @@
 //! Settings as people give them to the binary: what they mean, and what it says
 //! of those that cannot be meant.
 
-use portolan::sandbox::Sandbox;
+use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::SourceName;
+use serde_json::json;
 
 use crate::program::{portolan, portolan_in, small_sandbox, with, without};
 
@@ -329,6 +330,44 @@ async fn a_token_may_come_from_a_file_and_a_file_without_one_is_a_wrong_setting(
     std::fs::write(&file, "\n").unwrap();
     let outcome = portolan(&["run"], &environment).await.expect_code(2);
     insta::assert_snapshot!(outcome.logged("ERROR").join("\n").replace(path, "‹file›"), @"Cannot work with PagerDuty: the access token in ‹file› is empty (check OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH and what writes that file)");
+}
+
+#[tokio::test]
+async fn a_token_that_came_from_a_file_is_masked_like_a_setting() {
+    let sandbox = small_sandbox().await;
+    let environment = pagerduty(&sandbox);
+    let token = &environment
+        .iter()
+        .find(|(name, _)| name == TOKEN)
+        .unwrap()
+        .1;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("oauth_token");
+    std::fs::write(&file, token).unwrap();
+    // Port repeats it, as it repeats whatever is in an entity.
+    let refusal = json!({"index": 0, "identifier": "x", "statusCode": 422, "error": "invalid_request", "message": format!("bad value {token}")});
+    sandbox.port.fault(
+        Matcher::post("/v1/blueprints/*/entities/bulk"),
+        Answer::json(
+            207,
+            &json!({"ok": true, "entities": [], "errors": [refusal]}),
+        ),
+        1,
+    );
+    let environment = with(
+        without(environment.clone(), TOKEN),
+        "OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH",
+        file.to_str().unwrap(),
+    );
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(3);
+
+    assert!(
+        outcome.stderr.contains("bad value [REDACTED]"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(!outcome.stderr.contains(token.as_str()));
 }
 
 #[tokio::test]
