@@ -261,6 +261,17 @@ async fn certificates_of_ones_own_do_not_keep_it_from_starting() {
 }
 
 #[tokio::test]
+async fn a_folder_of_resources_that_is_not_there_sets_nothing_up() {
+    let sandbox = small_sandbox().await;
+    let environment = with(pagerduty(&sandbox), "OCEAN__RESOURCES_PATH", "/nowhere");
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(2);
+
+    assert!(sandbox.port.integration().is_none());
+    insta::assert_snapshot!(outcome.logged("ERROR").join("\n"), @"cannot read /nowhere: No such file or directory (os error 2) (check OCEAN__RESOURCES_PATH; without it the resources that are built in are used)");
+}
+
+#[tokio::test]
 async fn the_applications_variables_win_over_the_command_line() {
     let sandbox = small_sandbox().await;
     let environment = with(pagerduty(&sandbox), "APPLICATION__LOG_LEVEL", "ERROR");
