@@ -26,14 +26,15 @@ pub enum Command {
     Sandbox(SandboxArguments),
 }
 
-/// Flags of `portolan run`. They win over the environment.
+/// Flags of `portolan run`. They win over the environment, except that
+/// `APPLICATION__*` wins over log level and port.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArguments {
-    /// ERROR, WARNING, INFO, DEBUG or CRITICAL
+    /// ERROR, WARNING, INFO, DEBUG or CRITICAL; APPLICATION__LOG_LEVEL wins over it
     #[arg(short, long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
 
-    /// Port to listen on for webhooks, health and metrics
+    /// Port to listen on for webhooks, health and metrics; APPLICATION__PORT wins over it
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,
 

@@ -11,6 +11,7 @@ use tokio::fs;
 use super::ApiError;
 use crate::http::{BuildError, HttpClient, Reply, Request};
 use crate::settings::Credential;
+use crate::telemetry;
 
 /// How a token is written into `Authorization`.
 pub(super) type Scheme = fn(&Secret) -> String;
@@ -173,10 +174,18 @@ async fn read(
         scheme,
     )
     .ok_or_else(|| unusable("not a single line of text"))?;
-    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Read {
+    let read = Read {
         modified,
         authorization: authorization.clone(),
-    });
+    };
+    let before = last
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .replace(read);
+    // Where the file has no time it is read for every request.
+    if before.is_none_or(|before| before.authorization.token() != authorization.token()) {
+        telemetry::learn(&authorization.token);
+    }
     Ok(authorization)
 }
 

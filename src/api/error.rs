@@ -84,6 +84,11 @@ impl ApiError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether there is no token to ask with, because its file gives none.
+    pub fn is_token_file(&self) -> bool {
+        matches!(self, Self::TokenFile { .. } | Self::UnusableToken { .. })
+    }
+
     /// Whether a quota counted by the day is used up, so that asking again
     /// today is no use.
     pub fn is_quota_spent(&self) -> bool {

@@ -77,6 +77,12 @@ impl Defaults {
     }
 
     fn from_directory(directory: &Path) -> Result<Self, DefaultsError> {
+        // A folder may lack any of the files. One that is not there at all would
+        // set an installation up with nothing, for good.
+        std::fs::read_dir(directory).map_err(|source| DefaultsError::Unreadable {
+            path: directory.to_owned(),
+            source,
+        })?;
         let mut defaults = Self::default();
         if let Some((origin, text)) = find(directory, "port-app-config")? {
             defaults.add_mapping(&origin, &text)?;

@@ -7,6 +7,7 @@
 //!
 //! Nothing is written before every credential has been accepted.
 
+use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
 use crate::catalog::{self, Defaults, WriteLimits};
 use crate::causes::one_line;
 use crate::cli::RunArguments;
+use crate::http::BuildError;
 use crate::jq::{self, Jq};
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
@@ -29,6 +31,8 @@ use crate::telemetry::{self, LogFormat, Masker};
 
 /// What the end of a stopped run may take.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+const CHECK_RESOURCES: &str =
+    "check OCEAN__RESOURCES_PATH; without it the resources that are built in are used";
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: RunArguments) -> Exit {
@@ -165,24 +169,23 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
 /// Checks every credential, then makes Port ready.
 async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let port = PortClient::new(&settings.port, &settings.integration, &settings.outbound)
-        .map_err(|error| not_started(&error))?;
-    let sources = sources(settings)?;
+        .map_err(|error| not_started(&error, error.hint()))?;
+    let (labels, sources): (Vec<_>, Vec<_>) = sources(settings)
+        .map_err(|error| not_started(&error, error.hint()))?
+        .into_iter()
+        .unzip();
 
     let (login, probes) = tokio::join!(
         port.log_in(),
-        join_all(
-            sources
-                .iter()
-                .map(|source| async move { (source.name(), source.probe().await) })
-        )
+        join_all(sources.iter().map(|source| source.probe()))
     );
     let mut refused = Vec::new();
     if let Err(error) = login {
         refused.push(("Port", error));
     }
-    for (name, probe) in probes {
+    for (label, probe) in labels.iter().zip(probes) {
         if let Err(error) = probe {
-            refused.push((name.title(), error));
+            refused.push((label, error));
         }
     }
     if !refused.is_empty() {
@@ -193,7 +196,9 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
                 remedy(error.hint())
             );
         }
-        let credentials = |(_, error): &(&str, ApiError)| matches!(error.status(), Some(400..=403));
+        let credentials = |(_, error): &(&str, ApiError)| {
+            matches!(error.status(), Some(400..=403)) || error.is_token_file()
+        };
         return Err(if refused.iter().any(credentials) {
             Exit::NotStarted
         } else {
@@ -204,7 +209,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
     names.dedup();
     let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
-        .map_err(|error| not_started(&error))?;
+        .map_err(|error| not_started(&error, Some(CHECK_RESOURCES)))?;
     let preparation = catalog::Preparation {
         kind: &settings.integration.kind,
         initialize: settings.initialize_port_resources,
@@ -240,25 +245,36 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     })
 }
 
-fn sources(settings: &Settings) -> Result<Vec<Arc<dyn Source>>, Exit> {
-    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+/// An account to read, and what it is called in messages.
+type Labelled = (String, Arc<dyn Source>);
+
+fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
+    let mut sources: Vec<Labelled> = Vec::new();
     for account in &settings.sources.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;
-        let client = StatuspageClient::new(account, &settings.outbound, limit)
-            .map_err(|error| not_started(&error))?;
-        sources.push(Arc::new(Statuspage::new(client, account.page_ids.clone())));
+        let client = StatuspageClient::new(account, &settings.outbound, limit)?;
+        let source = Statuspage::new(client, account.page_ids.clone());
+        let label = label(SourceName::Statuspage, account.name.as_deref());
+        sources.push((label, Arc::new(source)));
     }
     for account in &settings.sources.pagerduty {
         let limit = settings.rate_limits.pagerduty_per_minute;
-        let client = PagerdutyClient::new(account, &settings.outbound, limit)
-            .map_err(|error| not_started(&error))?;
-        sources.push(Arc::new(Pagerduty::new(client)));
+        let client = PagerdutyClient::new(account, &settings.outbound, limit)?;
+        let label = label(SourceName::Pagerduty, account.name.as_deref());
+        sources.push((label, Arc::new(Pagerduty::new(client))));
     }
     Ok(sources)
 }
 
-fn not_started(error: &dyn std::error::Error) -> Exit {
-    say(error, None);
+fn label(source: SourceName, account: Option<&str>) -> String {
+    match account {
+        Some(account) => format!("{} (account `{account}`)", source.title()),
+        None => source.title().to_owned(),
+    }
+}
+
+fn not_started(error: &dyn std::error::Error, hint: Option<&'static str>) -> Exit {
+    say(error, hint);
     Exit::NotStarted
 }
 
@@ -285,8 +301,8 @@ pub(super) async fn termination() -> u8 {
     }
 }
 
-/// Results go to stdout.
-#[expect(clippy::print_stdout, reason = "the summary is the command's result")]
+/// Results go to stdout. Whoever reads there may have gone, which changes
+/// nothing about how the run went.
 pub(super) fn print(text: &str) {
-    println!("{text}");
+    drop(writeln!(std::io::stdout(), "{text}"));
 }

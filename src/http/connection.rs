@@ -1,11 +1,15 @@
 //! Builds what connections are made with: TLS, proxies, authorities.
 //!
-//! Nothing is read from the process environment here: proxies and extra
-//! authorities come from the settings, so that what `.env` says counts as much
-//! as what the shell says. The system's authorities are loaded by the
-//! platform's own rules, which on Linux means that a `SSL_CERT_FILE` set in the
-//! process environment replaces them, as with OpenSSL; what the settings name
-//! is added to whatever those rules found.
+//! Nothing is read from the process environment here: proxies and authorities
+//! come from the settings. As with OpenSSL, `SSL_CERT_FILE` stands in for the
+//! system's authorities, and directories and further bundles are added to them.
+//!
+//! The library that finds the system's authorities looks at the environment
+//! after all, and finds none of them once `SSL_CERT_FILE` or `SSL_CERT_DIR` is
+//! there, be it empty or about an empty directory. What it leaves out is read
+//! here, from where distributions keep it. A machine without any authority is
+//! no reason not to start: what is reached without TLS needs none, and what is
+//! reached with it says that it is not trusted.
 //!
 //! Redirects are not followed. No API used here redirects, and following one
 //! could carry a credential to another host.
@@ -28,6 +32,20 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 /// Idle connections are closed before the usual 60 s of a load balancer pass,
 /// so that a request rarely meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(50);
+
+/// Where distributions keep the authorities that they trust, in one file.
+const SYSTEM_BUNDLES: [&str; 6] = [
+    // Debian, Ubuntu, Alpine, Arch; the image
+    "/etc/ssl/certs/ca-certificates.crt",
+    // Fedora, Red Hat
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    // openSUSE
+    "/var/lib/ca-certificates/ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    // BSD, macOS
+    "/etc/ssl/cert.pem",
+];
 
 /// Who is asking, where an API does not want to be told in a form of its own.
 const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
@@ -74,9 +92,7 @@ impl BuildError {
             Self::Proxy { .. } => Some(
                 "write it like http://proxy.example.com:3128 or socks5://proxy.example.com:1080",
             ),
-            Self::Client(_) => Some(
-                "if this machine has no certificate authorities, install them (package ca-certificates) or name a bundle in SSL_CERT_FILE",
-            ),
+            Self::Client(_) => None,
             Self::Header { .. } => Some("check the setting for a stray line break"),
             Self::BaseUrl { .. } => Some("write it like https://api.example.com"),
         }
@@ -91,6 +107,40 @@ pub(crate) fn connection(
 ) -> Result<reqwest::Client, BuildError> {
     install_crypto_provider();
 
+    if !verify {
+        return builder(outbound, deadline)?
+            .tls_danger_accept_invalid_certs(true)
+            .build()
+            .map_err(BuildError::Client);
+    }
+    let mut trusted = authorities(outbound)?;
+    if !outbound.system_authorities {
+        return builder(outbound, deadline)?
+            .tls_certs_only(trusted)
+            .build()
+            .map_err(BuildError::Client);
+    }
+    if !trusted.is_empty() || !outbound.extra_ca_dirs.is_empty() {
+        trusted.extend(system_bundle());
+    }
+    let with_the_platforms = builder(outbound, deadline)?
+        .tls_certs_merge(trusted.clone())
+        .build();
+    with_the_platforms.or_else(|_| {
+        // The platform has none.
+        trusted.extend(system_bundle());
+        builder(outbound, deadline)?
+            .tls_certs_only(trusted)
+            .build()
+            .map_err(BuildError::Client)
+    })
+}
+
+/// Everything but whom to trust.
+fn builder(
+    outbound: &OutboundSettings,
+    deadline: Duration,
+) -> Result<reqwest::ClientBuilder, BuildError> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_DEADLINE.min(deadline))
         .pool_idle_timeout(IDLE)
@@ -102,12 +152,7 @@ pub(crate) fn connection(
     for proxy in proxies(&outbound.proxies)? {
         builder = builder.proxy(proxy);
     }
-    builder = if verify {
-        builder.tls_certs_merge(authorities(outbound)?)
-    } else {
-        builder.tls_danger_accept_invalid_certs(true)
-    };
-    builder.build().map_err(BuildError::Client)
+    Ok(builder)
 }
 
 /// reqwest is built without a provider of cryptography, so that OpenSSL and
@@ -122,7 +167,11 @@ fn install_crypto_provider() {
 }
 
 fn proxies(settings: &ProxySettings) -> Result<Vec<Proxy>, BuildError> {
-    let exceptions = settings.no_proxy.as_deref().and_then(NoProxy::from_string);
+    let exceptions = match settings.no_proxy.as_deref().map(exceptions) {
+        None => None,
+        Some(Exceptions::Everything) => return Ok(Vec::new()),
+        Some(Exceptions::These(hosts)) => NoProxy::from_string(&hosts),
+    };
     let make = |variable, url: &Option<String>, proxy: fn(String) -> reqwest::Result<Proxy>| {
         let url = url
             .as_deref()
@@ -149,6 +198,40 @@ fn proxies(settings: &ProxySettings) -> Result<Vec<Proxy>, BuildError> {
     .collect()
 }
 
+/// What `NO_PROXY` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Exceptions {
+    /// `*`, which reqwest would not apply to addresses.
+    Everything,
+    These(String),
+}
+
+/// `NO_PROXY` as reqwest understands it. Other programs also take `*.` before
+/// a domain, a port behind a host, brackets around an address and capitals.
+fn exceptions(written: &str) -> Exceptions {
+    let mut hosts = Vec::new();
+    for entry in written.split([',', ' ']).map(str::trim) {
+        if entry == "*" {
+            return Exceptions::Everything;
+        }
+        let entry = entry.strip_prefix('*').unwrap_or(entry);
+        let without_port = match entry.rsplit_once(':') {
+            Some((host, port))
+                if (host.ends_with(']') || !host.contains(':'))
+                    && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                host
+            }
+            _ => entry,
+        };
+        let host = without_port.trim_start_matches('[').trim_end_matches(']');
+        if !host.is_empty() {
+            hosts.push(host.to_ascii_lowercase());
+        }
+    }
+    Exceptions::These(hosts.join(","))
+}
+
 fn authorities(outbound: &OutboundSettings) -> Result<Vec<Certificate>, BuildError> {
     // REQUESTS_CA_BUNDLE may name either.
     let (named_directories, files): (Vec<_>, Vec<_>) = outbound
@@ -168,6 +251,15 @@ fn authorities(outbound: &OutboundSettings) -> Result<Vec<Certificate>, BuildErr
         found.extend(read_directory(directory)?);
     }
     Ok(found)
+}
+
+/// What the system trusts, from the first of the usual places that has any.
+fn system_bundle() -> Vec<Certificate> {
+    SYSTEM_BUNDLES
+        .iter()
+        .filter_map(|path| read_bundle(Path::new(path)).ok())
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
 }
 
 /// The certificates of all files in a directory. Such a directory also holds
@@ -295,6 +387,62 @@ mod tests {
         as_file.extra_ca_files = vec![directory.path().to_owned()];
         for outbound in [as_directory, as_file] {
             assert_eq!(ask(&url, &outbound, true).await.unwrap(), 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_systems_authorities_stay_trusted_beside_a_directory_without_any() {
+        let empty = tempfile::tempdir().unwrap();
+        let mut outbound = outbound();
+        outbound.extra_ca_dirs = vec![empty.path().to_owned()];
+
+        // There need not be any on the machine of the test, but never an error.
+        assert!(connection(&outbound, true, Duration::from_secs(1)).is_ok());
+        let error = ask(&tls_server(), &outbound, true).await.unwrap_err();
+
+        assert!(matches!(error, HttpError::NotTrusted { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_stands_in_for_the_systems_authorities_is_enough() {
+        let (_directory, mut outbound) = trusting(AUTHORITY);
+        outbound.system_authorities = false;
+        assert_eq!(ask(&tls_server(), &outbound, true).await.unwrap(), 200);
+    }
+
+    #[test]
+    fn no_proxy_is_understood_as_other_programs_do() {
+        let table = [
+            ("*", Exceptions::Everything),
+            ("a.example, *", Exceptions::Everything),
+            (
+                "localhost, 127.0.0.1 ,10.0.0.0/8,.SVC,*.example.com",
+                Exceptions::These("localhost,127.0.0.1,10.0.0.0/8,.svc,.example.com".to_owned()),
+            ),
+            (
+                "localhost:8080,127.0.0.1:1,[::1]:80,[::1],::1,",
+                Exceptions::These("localhost,127.0.0.1,::1,::1,::1".to_owned()),
+            ),
+        ];
+        for (written, understood) in table {
+            assert_eq!(exceptions(written), understood, "{written}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_no_proxy_names_is_asked_directly() {
+        let url = tls_server();
+        for no_proxy in ["*", "127.0.0.1", "localhost,127.0.0.0/8"] {
+            let mut outbound = outbound();
+            // Nobody listens there.
+            outbound.proxies.all = Some("http://127.0.0.1:1".to_owned());
+            assert!(ask(&url, &outbound, false).await.is_err());
+            outbound.proxies.no_proxy = Some(no_proxy.to_owned());
+            assert_eq!(
+                ask(&url, &outbound, false).await.unwrap(),
+                200,
+                "{no_proxy}"
+            );
         }
     }
 

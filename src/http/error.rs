@@ -122,7 +122,8 @@ impl HttpError {
                 "check the host name in the base URL's setting, and that DNS works from where Portolan runs",
             ),
             Self::NotTrusted { .. } => Some(
-                "if the certificate comes from your own authority, name its file in SSL_CERT_FILE or REQUESTS_CA_BUNDLE; \
+                "if the certificate comes from your own authority, name its file in REQUESTS_CA_BUNDLE; \
+                 if this machine has no authorities at all, install the package ca-certificates; \
                  OCEAN__SSL__PORT__VERIFY=false and OCEAN__SSL__THIRD_PARTY__VERIFY=false switch the check off",
             ),
             Self::NotConnected { .. } => Some(

@@ -86,10 +86,19 @@ fn server_time(headers: &HeaderMap) -> Timestamp {
         .unwrap_or_else(Timestamp::now)
 }
 
-/// Seconds, epoch seconds, an HTTP date or an RFC 3339 time. What has passed
+/// Seconds or epoch seconds, perhaps with a fraction (which is rounded up), an
+/// HTTP date or an RFC 3339 time. What has passed
 /// is no wait; what is negative is nonsense.
 fn parse_wait(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(number) = text.parse::<i64>() {
+    let number = match text.split_once('.') {
+        None => text.parse::<i64>().ok(),
+        Some((whole, fraction)) if is_digits(whole) && is_digits(fraction) => whole
+            .parse::<i64>()
+            .ok()
+            .and_then(|whole| whole.checked_add(1)),
+        Some(_) => None,
+    };
+    if let Some(number) = number {
         return match number {
             ..0 => None,
             0..=LARGEST_COUNT_OF_SECONDS => Some(Duration::from_secs(number.unsigned_abs())),
@@ -98,6 +107,10 @@ fn parse_wait(text: &str, now: Timestamp) -> Option<Duration> {
     }
     let at = parse_http_date(text).or_else(|| text.parse::<Timestamp>().ok())?;
     Some(until(at, now))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn parse_http_date(text: &str) -> Option<Timestamp> {
@@ -141,7 +154,15 @@ mod tests {
             ("Fri, 02 Jan 2026 03:05:05 GMT", seconds(60)),
             ("Fri, 02 Jan 2026 03:00:00 GMT", seconds(0)),
             ("2026-01-02T03:04:15Z", seconds(10)),
+            ("0.25", seconds(1)),
+            ("41.5", seconds(42)),
+            ("1767323074.25", seconds(30)),
             ("-1", None),
+            ("-0.5", None),
+            (".5", None),
+            ("1.5.2", None),
+            ("1e3", None),
+            ("99999999999999999999", None),
             ("soon", None),
             ("", None),
         ];

@@ -25,6 +25,8 @@ pub struct RetryPolicy {
     pub first_rate_limit_wait: Duration,
     /// What the doubling stops at.
     pub longest_wait: Duration,
+    /// The same for such a rate limit.
+    pub longest_rate_limit_wait: Duration,
     /// The longest wait that a server may ask for. More than this is an error
     /// that says when to come back.
     pub longest_ordered_wait: Duration,
@@ -38,17 +40,20 @@ impl RetryPolicy {
         first_wait: Duration::from_millis(300),
         first_rate_limit_wait: Duration::from_secs(2),
         longest_wait: Duration::from_secs(30),
+        longest_rate_limit_wait: Duration::from_secs(30),
         longest_ordered_wait: Duration::from_secs(300),
     };
 
     /// For the first request to a service: somebody may be waiting to be told
-    /// that an address or a credential is wrong.
+    /// that an address or a credential is wrong. A rate limit is no such news:
+    /// a run right after another finds the minute used up, and waits it out.
     pub const START: Self = Self {
         attempts: 5,
-        total_wait: Duration::from_secs(120),
+        total_wait: Duration::from_secs(180),
         first_wait: Duration::from_millis(300),
-        first_rate_limit_wait: Duration::from_secs(2),
+        first_rate_limit_wait: Duration::from_secs(15),
         longest_wait: Duration::from_secs(5),
+        longest_rate_limit_wait: Duration::from_secs(40),
         longest_ordered_wait: Duration::from_secs(60),
     };
 
@@ -59,6 +64,7 @@ impl RetryPolicy {
         first_wait: Duration::from_millis(300),
         first_rate_limit_wait: Duration::from_secs(2),
         longest_wait: Duration::from_secs(5),
+        longest_rate_limit_wait: Duration::from_secs(5),
         longest_ordered_wait: Duration::from_secs(60),
     };
 }
@@ -156,18 +162,23 @@ pub(crate) fn decide(policy: &RetryPolicy, failed: &Failed, chance: f64) -> Deci
 }
 
 /// Exponential with full jitter: programs that failed together do not come
-/// back together.
+/// back together. After a rate limit only half of it is left to chance, since
+/// a wait of next to nothing is sure to be refused again.
 fn backoff(policy: &RetryPolicy, failed: &Failed, chance: f64) -> Duration {
-    let first = if failed.outcome.is_rate_limit() {
-        policy.first_rate_limit_wait
+    let is_rate_limit = failed.outcome.is_rate_limit();
+    let (first, longest) = if is_rate_limit {
+        (policy.first_rate_limit_wait, policy.longest_rate_limit_wait)
     } else {
-        policy.first_wait
+        (policy.first_wait, policy.longest_wait)
     };
     let doublings = failed.attempt.saturating_sub(1).min(31);
-    let bound = first
-        .saturating_mul(1 << doublings)
-        .min(policy.longest_wait);
-    bound.mul_f64(chance.clamp(0.0, 1.0))
+    let bound = first.saturating_mul(1 << doublings).min(longest);
+    let share = chance.clamp(0.0, 1.0);
+    bound.mul_f64(if is_rate_limit {
+        f64::midpoint(1.0, share)
+    } else {
+        share
+    })
 }
 
 #[cfg(test)]
@@ -266,6 +277,18 @@ mod tests {
             decide(&RetryPolicy::STANDARD, &failed(Status(420)), 1.0),
             Decision::RetryAfter(Duration::from_secs(2)),
         );
+    }
+
+    #[test]
+    fn a_used_up_minute_is_waited_out_whatever_chance_says() {
+        for policy in [RetryPolicy::STANDARD, RetryPolicy::START] {
+            let mut failed = failed(Status(420));
+            while let Decision::RetryAfter(wait) = decide(&policy, &failed, 0.0) {
+                failed.attempt += 1;
+                failed.waited += wait;
+            }
+            assert!(failed.waited > Duration::from_secs(60), "{policy:?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(crate) const TINY: RetryPolicy = RetryPolicy {
     first_wait: Duration::from_millis(1),
     first_rate_limit_wait: Duration::from_millis(1),
     longest_wait: Duration::from_millis(2),
+    longest_rate_limit_wait: Duration::from_millis(2),
     longest_ordered_wait: Duration::from_secs(300),
 };
 
@@ -35,6 +36,7 @@ pub(crate) fn outbound() -> OutboundSettings {
         // Keeps the tests from loading the machine's certificates.
         verify_port: false,
         verify_third_party: false,
+        system_authorities: true,
         extra_ca_files: Vec::new(),
         extra_ca_dirs: Vec::new(),
         proxies: ProxySettings::default(),

@@ -82,7 +82,7 @@ impl Account<'_, '_> {
             let near = super::nearest(key, keys.iter().copied())
                 .map(|near| format!("; did you mean `{near}`?"))
                 .unwrap_or_default();
-            self.reader.warn(format!(
+            self.reader.warn_of_unknown(format!(
                 "`{}.{key}` is not a setting of an account and has no effect{near}",
                 self.variable
             ));

@@ -18,6 +18,9 @@ const FILE: &str = "config.yaml";
 pub(super) struct ConfigFile {
     pub(super) object: Map<String, Value>,
     pub(super) problems: Vec<Problem>,
+    /// Keys that are absent because their variable is, one line each. Nothing
+    /// to say unless something is missing.
+    pub(super) absent: Vec<String>,
 }
 
 /// Reads the file where there is one; `lookup` gives variables by exact name.
@@ -32,9 +35,9 @@ pub(super) fn read(directory: &Path, lookup: &dyn Fn(&str) -> Option<String>) ->
 fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> ConfigFile {
     match serde_yaml::from_str(text) {
         Ok(Value::Object(mut object)) => {
-            let mut problems = Vec::new();
-            provide(&mut object, "", lookup, &mut problems);
-            ConfigFile { object, problems }
+            let mut file = ConfigFile::default();
+            provide(&mut object, "", lookup, &mut file);
+            ConfigFile { object, ..file }
         }
         Ok(Value::Null) => ConfigFile::default(),
         Ok(_) => unusable("something else than keys and values".to_owned()),
@@ -51,6 +54,7 @@ fn unusable(found: String) -> ConfigFile {
             found: Some(found),
             hint: None,
         }],
+        absent: Vec::new(),
     }
 }
 
@@ -58,7 +62,7 @@ fn provide(
     object: &mut Map<String, Value>,
     path: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
+    file: &mut ConfigFile,
 ) {
     object.retain(|key, value| {
         let path = if path.is_empty() {
@@ -67,16 +71,19 @@ fn provide(
             format!("{path}.{key}")
         };
         match value {
-            Value::Object(inner) => provide(inner, &path, lookup, problems),
+            Value::Object(inner) => provide(inner, &path, lookup, file),
             Value::String(text) => match provider(text) {
                 Some(("env", name)) => {
                     let Some(found) = lookup(name) else {
+                        file.absent.push(format!(
+                            "`{path} in {FILE}` counts as absent: the variable `{name}` is not set"
+                        ));
                         return false;
                     };
                     *text = found;
                 }
                 Some((kind, _)) => {
-                    problems.push(Problem {
+                    file.problems.push(Problem {
                         variable: format!("{path} in {FILE}"),
                         accepted: "{{ from env NAME }}, or the value itself".to_owned(),
                         found: Some(format!("the provider `{kind}`")),

@@ -57,11 +57,11 @@ pub use outbound::{OutboundSettings, ProxySettings};
 pub use port::PortSettings;
 pub use problem::{Problem, Problems};
 pub use sources::{Credential, PagerdutyAccount, SourceSettings, StatuspageAccount};
-pub use table::{DefaultValue, SettingRow, table};
+pub use table::{DefaultValue, Effect, SettingRow, table};
 pub use throughput::{RateLimits, UpsertSettings};
 pub use value::ValueType;
 
-use reader::Reader;
+use reader::{Findings, Reader};
 
 /// A system whose objects go into the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -163,7 +163,8 @@ pub struct Inputs {
     pub overrides: Overrides,
 }
 
-/// What the command line says, above everything else.
+/// What the command line says: above everything else, but `APPLICATION__*`
+/// wins over log level and port.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     pub log_level: Option<LogLevel>,
@@ -204,15 +205,22 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
     let settings = read(&mut reader, inputs.environment);
     unknown::warn(&mut reader, &collected.variables);
 
-    let (found, warnings) = reader.finish();
+    let Findings {
+        problems: found,
+        warnings,
+        unknown,
+    } = reader.finish();
     let mut problems = collected.problems;
     problems.extend(found);
     match settings {
         Some(settings) if problems.is_empty() => {
-            let warnings = collected.warnings.into_iter().chain(warnings).collect();
+            let warnings = [collected.warnings, warnings, unknown].concat();
             Ok(Loaded { settings, warnings })
         }
-        _ => Err(Problems(problems)),
+        _ => Err(Problems {
+            problems,
+            related: [collected.absent, unknown].concat(),
+        }),
     }
 }
 

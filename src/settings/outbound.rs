@@ -25,8 +25,11 @@ pub struct OutboundSettings {
     pub verify_port: bool,
     /// Whether the vendors' certificates are checked.
     pub verify_third_party: bool,
-    /// Certificates trusted beside the built-in ones: `SSL_CERT_FILE`,
-    /// `REQUESTS_CA_BUNDLE` (which may also be a directory).
+    /// Whether the system's authorities are trusted: not where `SSL_CERT_FILE`
+    /// stands in for them.
+    pub system_authorities: bool,
+    /// Authorities beside those: `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` (which
+    /// may also be a directory).
     pub extra_ca_files: Vec<PathBuf>,
     /// `SSL_CERT_DIR`.
     pub extra_ca_dirs: Vec<PathBuf>,
@@ -66,6 +69,9 @@ impl OutboundSettings {
             client_timeout: reader.seconds("OCEAN__CLIENT_TIMEOUT"),
             verify_port: reader.boolean("OCEAN__SSL__PORT__VERIFY"),
             verify_third_party: reader.boolean("OCEAN__SSL__THIRD_PARTY__VERIFY"),
+            system_authorities: environment
+                .get("SSL_CERT_FILE")
+                .is_none_or(|path| path.is_empty()),
             extra_ca_files: ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
                 .into_iter()
                 .filter_map(|name| environment.get(name))

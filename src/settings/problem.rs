@@ -24,12 +24,17 @@ pub struct Problem {
 
 /// Every problem of one set of settings, in the order in which they were met.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems {
+    pub problems: Vec<Problem>,
+    /// Names that are no settings, and settings whose variable is not there,
+    /// one line each: no problem by themselves, but often why one is missing.
+    pub related: Vec<String>,
+}
 
 impl Problems {
     /// The single problems.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.problems.iter()
     }
 }
 
@@ -48,12 +53,18 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
+        match self.problems.len() {
             1 => formatter.write_str("The settings have a problem:")?,
             count => write!(formatter, "The settings have {count} problems:")?,
         }
-        for problem in &self.0 {
+        for problem in &self.problems {
             write!(formatter, "\n\n{problem}")?;
+        }
+        if !self.related.is_empty() {
+            formatter.write_str("\n\nWorth a look, too:\n")?;
+        }
+        for line in &self.related {
+            write!(formatter, "\n  {line}")?;
         }
         Ok(())
     }
@@ -125,20 +136,23 @@ mod tests {
 
     #[test]
     fn several_problems_are_one_block_each() {
-        let problems = Problems(vec![
-            Problem {
-                variable: "OCEAN__PORT__CLIENT_ID".to_owned(),
-                accepted: "a text".to_owned(),
-                found: None,
-                hint: Some("create credentials in Port".to_owned()),
-            },
-            Problem {
-                variable: "OCEAN__CLIENT_TIMEOUT".to_owned(),
-                accepted: "a whole number".to_owned(),
-                found: Some(shown("soon")),
-                hint: None,
-            },
-        ]);
+        let problems = Problems {
+            related: Vec::new(),
+            problems: vec![
+                Problem {
+                    variable: "OCEAN__PORT__CLIENT_ID".to_owned(),
+                    accepted: "a text".to_owned(),
+                    found: None,
+                    hint: Some("create credentials in Port".to_owned()),
+                },
+                Problem {
+                    variable: "OCEAN__CLIENT_TIMEOUT".to_owned(),
+                    accepted: "a whole number".to_owned(),
+                    found: Some(shown("soon")),
+                    hint: None,
+                },
+            ],
+        };
 
         insta::assert_snapshot!(problems, @r"
         The settings have 2 problems:

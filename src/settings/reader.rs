@@ -20,8 +20,18 @@ pub(super) struct Reader<'a> {
     variables: &'a Variables,
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    /// What was set and is no setting.
+    unknown: Vec<String>,
     /// What is never shown, wherever it was put by mistake.
     secrets: Vec<SecretString>,
+}
+
+/// What was noticed while reading.
+pub(super) struct Findings {
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
+    /// One line for each that is no setting.
+    pub(super) unknown: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -31,6 +41,7 @@ impl<'a> Reader<'a> {
             variables,
             problems: Vec::new(),
             warnings: Vec::new(),
+            unknown: Vec::new(),
             secrets: Vec::new(),
         };
         reader.secrets = reader.sensitive_values();
@@ -56,8 +67,17 @@ impl<'a> Reader<'a> {
         self.warnings.push(warning);
     }
 
-    pub(super) fn finish(self) -> (Vec<Problem>, Vec<String>) {
-        (self.problems, self.warnings)
+    /// Warns of what was set and is no setting.
+    pub(super) fn warn_of_unknown(&mut self, warning: String) {
+        self.unknown.push(warning);
+    }
+
+    pub(super) fn finish(self) -> Findings {
+        Findings {
+            problems: self.problems,
+            warnings: self.warnings,
+            unknown: self.unknown,
+        }
     }
 
     /// Whether there is a value (an empty one is none).

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::table::{DefaultValue, SettingRow};
+use super::table::{DefaultValue, Effect, SettingRow};
 use super::value::ValueType;
 
 /// Where every setting of a source lives.
@@ -23,6 +23,7 @@ pub(super) struct SourceSetting {
     pub(super) value_type: ValueType,
     pub(super) default: DefaultValue,
     pub(super) sensitive: bool,
+    pub(super) effect: Effect,
     pub(super) meaning: &'static str,
 }
 
@@ -38,6 +39,7 @@ const fn setting(
         value_type,
         default,
         sensitive: false,
+        effect: Effect::Acts,
         meaning,
     }
 }
@@ -53,6 +55,13 @@ impl SourceSetting {
     const fn sensitive(self) -> Self {
         Self {
             sensitive: true,
+            ..self
+        }
+    }
+
+    const fn not_yet(self) -> Self {
+        Self {
+            effect: Effect::NotYet,
             ..self
         }
     }
@@ -90,7 +99,8 @@ pub(super) const STATUSPAGE: &[SourceSetting] = &[
     )
     .sensitive(),
     setting("appHost", ValueType::Url, DefaultValue::Absent, APP_HOST)
-        .prefixed("statuspageAppHost"),
+        .prefixed("statuspageAppHost")
+        .not_yet(),
 ];
 
 pub(super) const PAGERDUTY: &[SourceSetting] = &[
@@ -118,7 +128,9 @@ pub(super) const PAGERDUTY: &[SourceSetting] = &[
         "Several PagerDuty accounts; each needs `name` and `token`",
     )
     .sensitive(),
-    setting("appHost", ValueType::Url, DefaultValue::Absent, APP_HOST).prefixed("pagerdutyAppHost"),
+    setting("appHost", ValueType::Url, DefaultValue::Absent, APP_HOST)
+        .prefixed("pagerdutyAppHost")
+        .not_yet(),
 ];
 
 /// Known, so that a misspelling can be told from a source that is not there.
@@ -152,7 +164,7 @@ pub(super) fn rows() -> Vec<SettingRow> {
                     value_type: setting.value_type,
                     default: setting.default,
                     sensitive: setting.sensitive,
-                    effective: true,
+                    effect: setting.effect,
                     meaning: setting.meaning,
                 });
             }

@@ -23,11 +23,21 @@ pub struct SettingRow {
     pub default: DefaultValue,
     /// Whether the value is kept out of every message.
     pub sensitive: bool,
-    /// Whether it changes anything; a setting of the originals that has no
-    /// counterpart here is accepted, checked and reported as having no effect.
-    pub effective: bool,
+    pub effect: Effect,
     /// What it is for, in one sentence without a final period.
     pub meaning: &'static str,
+}
+
+/// Whether a setting changes anything. All are accepted and checked, so that an
+/// existing installation can keep its variables; those that change nothing are
+/// said to when they are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Acts,
+    /// This version has not got what it is about.
+    NotYet,
+    /// It is about something that does not exist here.
+    Never,
 }
 
 /// What holds when a setting is absent.
@@ -105,6 +115,8 @@ enum Kind {
     Plain,
     Sensitive,
     NoEffect,
+    NotYet,
+    SensitiveNotYet,
 }
 
 impl Row {
@@ -114,15 +126,19 @@ impl Row {
             variable: Cow::Borrowed(variable),
             value_type: *value_type,
             default: *default,
-            sensitive: *kind == Kind::Sensitive,
-            effective: *kind != Kind::NoEffect,
+            sensitive: matches!(kind, Kind::Sensitive | Kind::SensitiveNotYet),
+            effect: match kind {
+                Kind::Plain | Kind::Sensitive => Effect::Acts,
+                Kind::NotYet | Kind::SensitiveNotYet => Effect::NotYet,
+                Kind::NoEffect => Effect::Never,
+            },
             meaning,
         }
     }
 }
 
 use DefaultValue::{Absent, Required, Value};
-use Kind::{NoEffect, Plain, Sensitive};
+use Kind::{NoEffect, NotYet, Plain, Sensitive, SensitiveNotYet};
 
 const fn whole(min: u64, max: u64, unit: &'static str) -> ValueType {
     Whole { min, max, unit }
@@ -144,7 +160,7 @@ const BEFORE_INTEGRATION: &[Row] = &[
 #[rustfmt::skip]
 const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH", Path, Absent, "File with the vendor's access token, read again for each login; stands in for the token of the source that `OCEAN__INTEGRATION__TYPE` names", Plain),
-    Row("OCEAN__EVENT_LISTENER__TYPE", ExactChoice(&["POLLING", "ONCE", "WEBHOOK", "KAFKA", "WEBHOOKS_ONLY", "ACTIONS_ONLY"]), Value("POLLING"), "What asks for a resync", Plain),
+    Row("OCEAN__EVENT_LISTENER__TYPE", ExactChoice(&["POLLING", "ONCE", "WEBHOOK", "KAFKA", "WEBHOOKS_ONLY", "ACTIONS_ONLY"]), Value("POLLING"), "What asks for a resync; this version refuses all but ONCE at the start", Plain),
     Row("OCEAN__EVENT_LISTENER__INTERVAL", whole(1, DAY, "seconds"), Value("60"), "POLLING: pause between two questions to Port", Plain),
     Row("OCEAN__EVENT_LISTENER__RESYNC_ON_START", Boolean, Value("true"), "POLLING: whether the start itself asks for a resync", Plain),
     Row("OCEAN__EVENT_LISTENER__APP_HOST", Url, Absent, "WEBHOOK: the URL at which Port reaches this service; required for that type", Plain),
@@ -156,11 +172,11 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__INITIALIZE_PORT_RESOURCES", Boolean, Value("true"), "Whether blueprints and the mapping are created at the first start", Plain),
     Row("OCEAN__CREATE_PORT_RESOURCES_ORIGIN", Choice(&["Empty", "Ocean", "Default", "Port"]), Absent, "Who creates the defaults: nobody (Empty), this program (Ocean, Default) or Port", Plain),
     Row("OCEAN__RESOURCES_PATH", Path, Absent, "Folder with the default blueprints and mapping; those built in when absent", Plain),
-    Row("OCEAN__SCHEDULED_RESYNC_INTERVAL", whole(0, YEAR_IN_MINUTES, "minutes"), Absent, "Pause between scheduled resyncs; none when absent or 0", Plain),
-    Row("OCEAN__INTEGRATION__INCREMENTAL_SYNC_ENABLED", Boolean, Value("false"), "Whether a resync may ask for changed objects only", Plain),
-    Row("OCEAN__INTEGRATION__INCREMENTAL_SYNC_INTERVAL", SyncInterval, Value("15"), "Pause between incremental resyncs", Plain),
-    Row("OCEAN__STATUS_HEARTBEAT_INTERVAL_SECONDS", whole(1, DAY, "seconds"), Value("10"), "Pause between signs of life during a resync", Plain),
-    Row("OCEAN__SEND_RAW_DATA_EXAMPLES", Boolean, Value("true"), "Whether five masked raw objects a kind go to Port as examples", Plain),
+    Row("OCEAN__SCHEDULED_RESYNC_INTERVAL", whole(0, YEAR_IN_MINUTES, "minutes"), Absent, "Pause between scheduled resyncs; none when absent or 0", NotYet),
+    Row("OCEAN__INTEGRATION__INCREMENTAL_SYNC_ENABLED", Boolean, Value("false"), "Whether a resync may ask for changed objects only", NotYet),
+    Row("OCEAN__INTEGRATION__INCREMENTAL_SYNC_INTERVAL", SyncInterval, Value("15"), "Pause between incremental resyncs", NotYet),
+    Row("OCEAN__STATUS_HEARTBEAT_INTERVAL_SECONDS", whole(1, DAY, "seconds"), Value("10"), "Pause between signs of life during a resync", NotYet),
+    Row("OCEAN__SEND_RAW_DATA_EXAMPLES", Boolean, Value("true"), "Whether five masked raw objects a kind go to Port as examples", NotYet),
     Row("OCEAN__ALLOW_ENVIRONMENT_VARIABLES_JQ_ACCESS", Boolean, Value("true"), "Whether `env` and `$ENV` show the environment to a mapping; never a variable that holds a secret", Plain),
     Row("OCEAN__JQ_ENVIRONMENT_ALLOW_LIST", List, Absent, "The only variables that `env` and `$ENV` show", Plain),
     Row("OCEAN__CLIENT_TIMEOUT", whole(1, DAY, "seconds"), Value("60"), "Time limit of one request to a vendor", Plain),
@@ -169,32 +185,32 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__UPSERT_ENTITIES_BATCH_MAX_LENGTH", whole(1, ANY, ""), Value("20"), "Entities in one request to Port; 20 at most", Plain),
     Row("OCEAN__UPSERT_ENTITIES_BATCH_MAX_SIZE_IN_BYTES", whole(1, ANY, "bytes"), Value("1048576"), "Size of one request to Port; 1 MiB at most", Plain),
     Row("OCEAN__UPSERT_CONCURRENCY", whole(1, ANY, ""), Value("8"), "Requests with entities on their way to Port at the same time; 64 at most", Plain),
-    Row("OCEAN__DELETE_ENTITIES_MAX_BATCH_SIZE", whole(1, ANY, ""), Value("100"), "Entities in one deletion; 100 at most", Plain),
+    Row("OCEAN__DELETE_ENTITIES_MAX_BATCH_SIZE", whole(1, ANY, ""), Value("100"), "Entities in one deletion; 100 at most", NotYet),
     Row("OCEAN__SSL__PORT__VERIFY", Boolean, Value("true"), "Whether Port's certificate is checked", Plain),
     Row("OCEAN__SSL__THIRD_PARTY__VERIFY", Boolean, Value("true"), "Whether the vendors' certificates are checked", Plain),
-    Row("OCEAN__BASE_URL", Url, Absent, "Public URL of this service, where vendors send webhooks; the integration's app host when absent", Plain),
-    Row("OCEAN__PATH_PREFIX", Text, Absent, "Path below which every route is served", Plain),
-    Row("OCEAN__EVENT_WORKERS_COUNT", whole(1, 1000, ""), Value("1"), "Live events worked on at the same time", Plain),
-    Row("OCEAN__MAX_EVENT_PROCESSING_SECONDS", SECONDS, Value("90"), "Time limit of one live event", Plain),
-    Row("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN", SECONDS, Value("5"), "How long a shutdown waits for work in progress", Plain),
-    Row("OCEAN__EVENTS_DEBUG_LOGGING", Boolean, Value("false"), "Whether live events are logged in detail", Plain),
-    Row("OCEAN__RUNTIME", Choice(&["OnPrem", "Saas"]), Value("OnPrem"), "Installation type told to Port", Plain),
-    Row("OCEAN__METRICS__ENABLED", Boolean, Value("false"), "Whether metrics are also posted to the webhook URL", Plain),
-    Row("OCEAN__METRICS__WEBHOOK_URL", Url, Absent, "Where metrics are posted", Plain),
-    Row("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED", Boolean, Value("false"), "Whether replicas share live events through Redis", Plain),
-    Row("OCEAN__LIVE_EVENTS__REDIS__URL", Text, Value("redis://localhost:6379"), "The Redis", Sensitive),
-    Row("OCEAN__LIVE_EVENTS__REDIS__USERNAME", Text, Absent, "User name at the Redis", Plain),
-    Row("OCEAN__LIVE_EVENTS__REDIS__PASSWORD", Text, Absent, "Password at the Redis", Sensitive),
-    Row("OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS", Boolean, Value("false"), "Whether the connection to the Redis is encrypted", Plain),
-    Row("OCEAN__LIVE_EVENTS__REDIS__CA", Text, Absent, "Certificate authority of the Redis", Plain),
-    Row("OCEAN__LIVE_EVENTS__REDIS__CERT", Text, Absent, "Client certificate for the Redis", Plain),
-    Row("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY", Text, Absent, "Private key of the client certificate", Sensitive),
-    Row("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS", whole(0, ANY, "milliseconds"), Value("1000"), "How long one read from the Redis waits", Plain),
-    Row("OCEAN__LIVE_EVENTS__REDIS__READ_COUNT", whole(1, ANY, ""), Value("10"), "Events in one read from the Redis", Plain),
-    Row("OCEAN__LIVE_EVENTS__REDIS__STREAM_TTL_SECONDS", whole(1, ANY, "seconds"), Value("2592000"), "How long events stay in the Redis", Plain),
+    Row("OCEAN__BASE_URL", Url, Absent, "Public URL of this service, where vendors send webhooks; the integration's app host when absent", NotYet),
+    Row("OCEAN__PATH_PREFIX", Text, Absent, "Path below which every route is served", NotYet),
+    Row("OCEAN__EVENT_WORKERS_COUNT", whole(1, 1000, ""), Value("1"), "Live events worked on at the same time", NotYet),
+    Row("OCEAN__MAX_EVENT_PROCESSING_SECONDS", SECONDS, Value("90"), "Time limit of one live event", NotYet),
+    Row("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN", SECONDS, Value("5"), "How long a shutdown waits for work in progress", NotYet),
+    Row("OCEAN__EVENTS_DEBUG_LOGGING", Boolean, Value("false"), "Whether live events are logged in detail", NotYet),
+    Row("OCEAN__RUNTIME", Choice(&["OnPrem", "Saas"]), Value("OnPrem"), "Installation type told to Port", NotYet),
+    Row("OCEAN__METRICS__ENABLED", Boolean, Value("false"), "Whether metrics are also posted to the webhook URL", NotYet),
+    Row("OCEAN__METRICS__WEBHOOK_URL", Url, Absent, "Where metrics are posted", NotYet),
+    Row("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED", Boolean, Value("false"), "Whether replicas share live events through Redis", NotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__URL", Text, Value("redis://localhost:6379"), "The Redis", SensitiveNotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__USERNAME", Text, Absent, "User name at the Redis", NotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__PASSWORD", Text, Absent, "Password at the Redis", SensitiveNotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS", Boolean, Value("false"), "Whether the connection to the Redis is encrypted", NotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__CA", Text, Absent, "Certificate authority of the Redis", NotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__CERT", Text, Absent, "Client certificate for the Redis", NotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY", Text, Absent, "Private key of the client certificate", SensitiveNotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS", whole(0, ANY, "milliseconds"), Value("1000"), "How long one read from the Redis waits", NotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__READ_COUNT", whole(1, ANY, ""), Value("10"), "Events in one read from the Redis", NotYet),
+    Row("OCEAN__LIVE_EVENTS__REDIS__STREAM_TTL_SECONDS", whole(1, ANY, "seconds"), Value("2592000"), "How long events stay in the Redis", NotYet),
     Row("APPLICATION__LOG_LEVEL", Choice(&["ERROR", "WARNING", "INFO", "DEBUG", "CRITICAL"]), Value("INFO"), "The least important lines that are logged", Plain),
-    Row("APPLICATION__PORT", whole(1, 65_535, ""), Value("8000"), "Port on which health, metrics and webhooks are served", Plain),
-    Row("APPLICATION__ENABLE_HTTP_LOGGING", Boolean, Value("true"), "Whether log lines also go to Port", Plain),
+    Row("APPLICATION__PORT", whole(1, 65_535, ""), Value("8000"), "Port on which health, metrics and webhooks are served", NotYet),
+    Row("APPLICATION__ENABLE_HTTP_LOGGING", Boolean, Value("true"), "Whether log lines also go to Port", NotYet),
     Row("OCEAN__ACTIONS_PROCESSOR__ENABLED", Boolean, Value("false"), "Must stay false: these integrations have no actions", Plain),
     Row("OCEAN__ACTIONS_PROCESSOR__RUNS_BUFFER_HIGH_WATERMARK", whole(1, 1000, ""), Value("300"), "Actions processor", NoEffect),
     Row("OCEAN__ACTIONS_PROCESSOR__VISIBILITY_TIMEOUT_MS", whole(1, 600_000, "milliseconds"), Value("60000"), "Actions processor", NoEffect),

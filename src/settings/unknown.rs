@@ -4,43 +4,62 @@
 //! setting goes unnoticed. It must not be an error either: a release of the
 //! original may carry variables of a version that had them.
 
+use serde_json::Value;
+
 use super::reader::Reader;
-use super::table;
+use super::table::{self, Effect, SettingRow};
+use super::value::Parsed;
 use super::variables::Variables;
 
 const NEARLY_THE_SAME: f64 = 0.85;
 const IGNORED_MODE: &str = "OCEAN__PROCESS_EXECUTION_MODE";
 
 pub(super) fn warn(reader: &mut Reader<'_>, variables: &Variables) {
+    let mut not_yet = Vec::new();
     let mut without_effect = Vec::new();
     for (name, found) in variables.iter() {
+        let written = || format!("`{}`", found.origin);
         match table::row(name) {
-            Some(row) if row.effective => {}
+            None => warn_of_unknown(reader, name, &found.origin),
             Some(_) if name == IGNORED_MODE => reader.warn(format!(
                 "`{}` is ignored: everything runs in one process",
                 found.origin
             )),
-            Some(_) => without_effect.push(format!("`{}`", found.origin)),
-            None => warn_of_unknown(reader, name, &found.origin),
+            Some(row) => match row.effect {
+                Effect::Acts => {}
+                Effect::NotYet if is_off(row, &found.value) => {}
+                Effect::NotYet => not_yet.push(written()),
+                Effect::Never => without_effect.push(written()),
+            },
         }
     }
-    if !without_effect.is_empty() {
-        reader.warn(format!(
-            "accepted, but without effect here: {}",
-            without_effect.join(", ")
-        ));
+    for (what, names) in [
+        ("accepted, but this version does not act on it yet", not_yet),
+        ("accepted, but without effect here", without_effect),
+    ] {
+        if !names.is_empty() {
+            reader.warn(format!("{what}: {}", names.join(", ")));
+        }
     }
+}
+
+/// Whether the setting switches off what is not there anyway.
+fn is_off(row: &SettingRow, value: &Value) -> bool {
+    matches!(
+        row.value_type.parse(value),
+        Some(Parsed::Boolean(false) | Parsed::Whole(0))
+    )
 }
 
 fn warn_of_unknown(reader: &mut Reader<'_>, name: &str, origin: &str) {
     let near = nearest_variable(name);
     match near {
-        Some(near) => reader.warn(format!(
+        Some(near) => reader.warn_of_unknown(format!(
             "`{origin}` is not a setting and has no effect; did you mean `{near}`?"
         )),
         // Other programs use the prefix `APPLICATION__` too.
         None if name.starts_with("APPLICATION__") => {}
-        None => reader.warn(format!("`{origin}` is not a setting and has no effect")),
+        None => reader.warn_of_unknown(format!("`{origin}` is not a setting and has no effect")),
     }
 }
 

@@ -268,13 +268,14 @@ fn sync_interval(value: &Value) -> Option<u64> {
     }
 }
 
-/// What was probably meant by a list that is not JSON: commas between items,
-/// with or without brackets and single quotes.
+/// What was probably meant by a list that is not JSON: commas or spaces between
+/// items, with or without brackets and single quotes. (A Helm template that
+/// prints a list without saying how gives `[a b]`.)
 fn as_json_array(written: &str) -> String {
     let inner = written.trim().trim_start_matches('[').trim_end_matches(']');
-    let items: Vec<String> = comma_separated(inner)
-        .iter()
-        .map(|item| item.trim_matches(['\'', '"', ' ']).to_owned())
+    let items: Vec<String> = inner
+        .split([',', ' '])
+        .map(|item| item.trim_matches(['\'', '"']).to_owned())
         .filter(|item| !item.is_empty())
         .collect();
     Value::from(items).to_string()
@@ -362,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_list_that_is_not_json_is_rewritten_in_the_hint() {
-        for written in ["a, b", "['a','b']", "[a,b]"] {
+        for written in ["a, b", "['a','b']", "[a,b]", "[a b]"] {
             assert_eq!(as_json_array(written), r#"["a","b"]"#, "{written}");
         }
     }

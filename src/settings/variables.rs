@@ -1,7 +1,9 @@
 //! One flat map of everything that was set, whatever way it was set.
 //!
 //! Later layers win: `config.yaml`, then sections given as JSON (outer ones
-//! first), then single variables, then the command line. `.env` and the real
+//! first), then single variables. The command line wins over all of them, save
+//! that `APPLICATION__*` wins over its flags for log level and port, as in the
+//! originals. `.env` and the real
 //! environment are joined before that, the real one winning, so a single
 //! variable beats a JSON section wherever either of them is written. (The
 //! originals leave the order of some of these combinations to chance.)
@@ -16,7 +18,7 @@ use std::ffi::OsString;
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, shown, shown_secret};
-use super::{Inputs, config_yaml, dotenv, table};
+use super::{Inputs, config_yaml, dotenv, table, value};
 
 /// A value and where it was written, the way its author would say it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +40,8 @@ pub(super) struct Collected {
     pub(super) variables: Variables,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    /// What is worth saying only when something is missing.
+    pub(super) absent: Vec<String>,
 }
 
 /// Where a JSON or YAML object was written.
@@ -98,6 +102,7 @@ pub(super) fn collect(inputs: &Inputs) -> Collected {
         environment.exact.get(name).cloned()
     });
     collected.problems.extend(config.problems);
+    collected.absent.extend(config.absent);
     collected.object("OCEAN", &config.object, Place::ConfigFile, "");
 
     let (sections, single): (Vec<_>, Vec<_>) = environment
@@ -266,26 +271,35 @@ impl Collected {
 
     fn command_line(&mut self, inputs: &Inputs) {
         let overrides = &inputs.overrides;
-        let mut set = |name: &str, value: Option<Value>, flag: &str| {
-            if let Some(value) = value {
-                self.variables.set(name.to_owned(), value, flag.to_owned());
+        for (name, value, flag) in [
+            (
+                "APPLICATION__LOG_LEVEL",
+                overrides.log_level.map(|level| level.as_str().into()),
+                "--log-level",
+            ),
+            (
+                "APPLICATION__PORT",
+                overrides.port.map(Value::from),
+                "--port",
+            ),
+        ] {
+            let Some(value) = value else { continue };
+            match self.variables.get(name) {
+                Some(found) if says_the_same(&found.value, &value) => {}
+                Some(found) => self.warnings.push(format!(
+                    "`{flag}` has no effect: `{}` is set and wins over it",
+                    found.origin
+                )),
+                None => self.variables.set(name.to_owned(), value, flag.to_owned()),
             }
-        };
-        set(
-            "APPLICATION__LOG_LEVEL",
-            overrides.log_level.map(|level| level.as_str().into()),
-            "--log-level",
-        );
-        set(
-            "APPLICATION__PORT",
-            overrides.port.map(Value::from),
-            "--port",
-        );
-        set(
-            "OCEAN__INITIALIZE_PORT_RESOURCES",
-            overrides.initialize_port_resources.map(Value::from),
-            "--initialize-port-resources",
-        );
+        }
+        if let Some(initialize) = overrides.initialize_port_resources {
+            self.variables.set(
+                "OCEAN__INITIALIZE_PORT_RESOURCES".to_owned(),
+                initialize.into(),
+                "--initialize-port-resources".to_owned(),
+            );
+        }
         if overrides.once {
             // The options that belong to the type set elsewhere go with it.
             self.variables
@@ -297,6 +311,13 @@ impl Collected {
                 "--once".to_owned(),
             );
         }
+    }
+}
+
+fn says_the_same(one: &Value, other: &Value) -> bool {
+    match (value::text(one), value::text(other)) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(&other),
+        _ => false,
     }
 }
 

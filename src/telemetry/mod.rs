@@ -9,7 +9,8 @@
 //! pattern that runs over the quotes of a finished JSON line would eat the
 //! fields beside it, and a secret is not spelt the same once it is escaped.
 //! There is no way into a line around the [`Masker`]; secrets that are no
-//! settings (a token issued by a login) are told to it with [`Masker::learn`].
+//! settings (a token issued by a login, or read from a file) are told to it
+//! with [`learn`].
 
 mod layer;
 mod line;
@@ -17,8 +18,9 @@ mod masker;
 mod patterns;
 
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use secrecy::SecretString;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -67,6 +69,16 @@ pub fn stderr() -> Sink {
 #[error("logging is already set up")]
 pub struct AlreadySetUp(#[source] tracing::subscriber::SetGlobalDefaultError);
 
+/// The masker of the process' log, once there is one.
+static MASKER: OnceLock<Masker> = OnceLock::new();
+
+/// Masks this in the process' log from now on.
+pub fn learn(secret: &SecretString) {
+    if let Some(masker) = MASKER.get() {
+        masker.learn(secret);
+    }
+}
+
 /// Sets logging up for the whole process, once.
 pub fn init(
     level: LogLevel,
@@ -74,8 +86,11 @@ pub fn init(
     masker: Masker,
     sink: Sink,
 ) -> Result<(), AlreadySetUp> {
+    let shared = masker.clone();
     tracing::subscriber::set_global_default(subscriber(level, format, masker, sink))
-        .map_err(AlreadySetUp)
+        .map_err(AlreadySetUp)?;
+    MASKER.get_or_init(|| shared);
+    Ok(())
 }
 
 /// What [`init`] sets up, to be used for a part of the process (in tests).

@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use tracing::{Level, debug, error, info, info_span, warn};
 

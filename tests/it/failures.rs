@@ -164,6 +164,27 @@ async fn exit_zero_hides_a_failed_resync_but_not_wrong_settings() {
 }
 
 #[tokio::test]
+async fn nobody_reading_the_summary_does_not_change_how_a_run_went() {
+    let sandbox = small_sandbox().await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let directory = tempfile::tempdir().unwrap();
+
+    let status = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
+        .arg("run")
+        .env_clear()
+        .envs(sandbox.environment())
+        .current_dir(directory.path())
+        .stdout(writer)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .await
+        .unwrap();
+
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_listener_that_is_not_there_yet_is_refused() {
     let sandbox = small_sandbox().await;
     let environment = without(sandbox.environment(), "OCEAN__EVENT_LISTENER__TYPE");

@@ -1,6 +1,7 @@
 //! Tests that look at Portolan from outside, in one binary so that it links once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod dependencies;
 mod drop_in;
 mod enrichment;
 mod failures;
@@ -12,6 +13,7 @@ mod pagerduty;
 mod port_resources;
 mod program;
 mod sandbox_command;
+mod settings;
 mod sharing;
 mod statuspage;
 mod stopping;

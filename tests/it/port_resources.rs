@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use portolan::settings::{DefaultValue, ValueType, table};
+use serde_json::{Map, Value, json};
 
 const SOURCES: [&str; 2] = ["statuspage", "pagerduty"];
 
@@ -341,4 +342,63 @@ fn the_settings_of_the_spec_have_known_types_and_explain_themselves() {
             Some(&Value::Bool(true))
         );
     }
+}
+
+/// What a source is told in code only: a source that is not there is not
+/// offered, but asking for it is understood.
+const NOT_OFFERED: [&str; 3] = ["API_TOKEN", "OPSGENIE_API_TOKEN", "OPSGENIE_API_URL"];
+
+/// `statuspageApiKey` → `STATUSPAGE_API_KEY`
+fn variable(name: &str) -> String {
+    let mut variable = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            variable.push('_');
+        }
+        variable.push(character.to_ascii_uppercase());
+    }
+    variable
+}
+
+#[test]
+fn the_specification_offers_the_settings_that_the_program_reads() {
+    let specified: BTreeMap<String, Value> = spec()["configurations"]
+        .as_array()
+        .expect("a specification has configurations")
+        .iter()
+        .map(|setting| {
+            let facts = json!({
+                "type": setting["type"],
+                "required": setting["required"],
+                "sensitive": setting.get("sensitive").unwrap_or(&Value::Bool(false)),
+                "default": setting["default"],
+            });
+            (variable(text(setting, "name")), facts)
+        })
+        .collect();
+
+    let read: BTreeMap<String, Value> = table()
+        .iter()
+        .filter_map(|row| {
+            let name = row.variable.strip_prefix("OCEAN__INTEGRATION__CONFIG__")?;
+            let facts = json!({
+                "type": match row.value_type {
+                    ValueType::Text => "string",
+                    ValueType::Url => "url",
+                    ValueType::List | ValueType::Accounts { .. } => "array",
+                    other => panic!("{name}: {other:?} has no name in a specification"),
+                },
+                "required": row.default == DefaultValue::Required,
+                "sensitive": row.sensitive,
+                "default": match row.default {
+                    DefaultValue::Value(value) => Value::from(value),
+                    DefaultValue::Required | DefaultValue::Absent => Value::Null,
+                },
+            });
+            Some((name.to_owned(), facts))
+        })
+        .filter(|(name, _)| !NOT_OFFERED.contains(&name.as_str()))
+        .collect();
+
+    assert_eq!(specified, read);
 }

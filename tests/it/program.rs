@@ -1,5 +1,6 @@
 //! Runs the real binary as its users do: environment in, exit code and output out.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -65,11 +66,20 @@ impl Outcome {
 /// The binary with this environment and nothing else.
 pub(crate) async fn portolan(arguments: &[&str], environment: &[(String, String)]) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
+    portolan_in(directory.path(), arguments, environment).await
+}
+
+/// The same in a working directory with files in it.
+pub(crate) async fn portolan_in(
+    directory: &Path,
+    arguments: &[&str],
+    environment: &[(String, String)],
+) -> Outcome {
     let child = Command::new(env!("CARGO_BIN_EXE_portolan"))
         .args(arguments)
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(directory.path())
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::api::ApiError;
 use crate::http::{HttpClient, Request, RetryPolicy};
+use crate::telemetry;
 
 /// How long before its end a token is replaced, or a tenth of its life where
 /// that is less.
@@ -167,6 +168,7 @@ impl Login {
             header,
             expires: Instant::now() + life.saturating_sub(MARGIN.min(life / 10)),
         };
+        telemetry::learn(&token.text);
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
         debug!("Logged in to Port");
         Ok(token)

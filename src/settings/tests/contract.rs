@@ -225,6 +225,24 @@ fn settings_without_a_counterpart_are_accepted_and_listed_in_one_warning() {
 }
 
 #[test]
+fn what_this_version_does_not_act_on_is_listed_in_one_warning_unless_it_is_switched_off() {
+    insta::assert_snapshot!(
+        warnings(&[
+            ("OCEAN__SCHEDULED_RESYNC_INTERVAL", "1440"),
+            ("OCEAN__METRICS", r#"{"enabled":true,"webhook_url":"https://x"}"#),
+            ("OCEAN__LIVE_EVENTS__REDIS__URL", "redis://x"),
+            ("OCEAN__INTEGRATION__CONFIG__APP_HOST", "https://me.example"),
+            ("OCEAN__SEND_RAW_DATA_EXAMPLES", "true"),
+            ("OCEAN__EVENTS_DEBUG_LOGGING", "false"),
+            ("APPLICATION__ENABLE_HTTP_LOGGING", "no"),
+            ("OCEAN__CLIENT_TIMEOUT", "60"),
+        ]),
+        @"accepted, but this version does not act on it yet: `OCEAN__INTEGRATION__CONFIG__APP_HOST`, `OCEAN__LIVE_EVENTS__REDIS__URL`, `OCEAN__METRICS (enabled)`, `OCEAN__METRICS (webhook_url)`, `OCEAN__SCHEDULED_RESYNC_INTERVAL`, `OCEAN__SEND_RAW_DATA_EXAMPLES`"
+    );
+    assert!(warnings(&[("OCEAN__SCHEDULED_RESYNC_INTERVAL", "0")]).is_empty());
+}
+
+#[test]
 fn unknown_settings_are_told_with_the_nearest_known_one() {
     insta::assert_snapshot!(
         warnings(&[
@@ -262,8 +280,6 @@ fn the_command_line_wins() {
     let mut inputs = inputs(
         PAGERDUTY,
         &[
-            ("APPLICATION__LOG_LEVEL", "ERROR"),
-            ("APPLICATION__PORT", "1"),
             ("OCEAN__INITIALIZE_PORT_RESOURCES", "true"),
             (
                 "OCEAN__EVENT_LISTENER",
@@ -273,18 +289,43 @@ fn the_command_line_wins() {
     );
     inputs.overrides = Overrides {
         log_level: Some(LogLevel::Debug),
-        port: Some(2),
         initialize_port_resources: Some(false),
         once: true,
+        ..Overrides::default()
     };
 
     let Loaded { settings, warnings } = load(inputs).unwrap();
 
     assert_eq!(settings.application.log_level, LogLevel::Debug);
-    assert_eq!(settings.application.port, 2);
     assert!(!settings.initialize_port_resources);
     assert_eq!(settings.event_listener, EventListener::Once);
     assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn the_applications_variables_win_over_the_command_line() {
+    let mut inputs = inputs(
+        PAGERDUTY,
+        &[
+            ("application__log_level", "ERROR"),
+            ("APPLICATION__PORT", "1"),
+        ],
+    );
+    inputs.overrides = Overrides {
+        log_level: Some(LogLevel::Debug),
+        port: Some(2),
+        ..Overrides::default()
+    };
+
+    let Loaded { settings, warnings } = load(inputs).unwrap();
+
+    assert_eq!(settings.application.log_level, LogLevel::Error);
+    assert_eq!(settings.application.port, 1);
+    insta::assert_snapshot!(warnings.join("\n"), @r"
+    `--log-level` has no effect: `application__log_level` is set and wins over it
+    `--port` has no effect: `APPLICATION__PORT` is set and wins over it
+    accepted, but this version does not act on it yet: `APPLICATION__PORT`
+    ");
 }
 
 #[test]

@@ -17,15 +17,15 @@ fn documented() -> String {
             DefaultValue::Absent => "–".to_owned(),
             DefaultValue::Value(value) => format!("`{value}`"),
         };
-        let meaning = if row.effective {
-            row.meaning.to_owned()
-        } else {
-            format!("*No effect.* {}", row.meaning)
+        let effect = match row.effect {
+            Effect::Acts => "",
+            Effect::NotYet => "*Not yet.* ",
+            Effect::Never => "*No effect.* ",
         };
         writeln!(
             markdown,
-            "| `{}` | {}{secret} | {default} | {meaning} |",
-            row.variable, row.value_type
+            "| `{}` | {}{secret} | {default} | {effect}{} |",
+            row.variable, row.value_type, row.meaning
         )
         .unwrap();
     }

@@ -56,7 +56,10 @@ fn the_environment_wins_over_dotenv_and_dotenv_over_the_config_file() {
         settings.sources.pagerduty[0].api_url.as_str(),
         "https://api.pagerduty.com/"
     );
-    assert!(warnings.is_empty(), "{warnings:?}");
+    insta::assert_snapshot!(
+        warnings.join("\n"),
+        @"accepted, but this version does not act on it yet: `OCEAN__SCHEDULED_RESYNC_INTERVAL in .env`"
+    );
 }
 
 #[test]
@@ -91,6 +94,10 @@ fn problems_and_warnings_name_the_file_they_are_about() {
     clientTimeout in config.yaml
       expected  a whole number of seconds from 1 to 86400
       found     `soon`
+
+    Worth a look, too:
+
+      `port.clientSecrets in config.yaml` is not a setting and has no effect; did you mean `OCEAN__PORT__CLIENT_SECRET`?
     "#);
 
     let (_directory, inputs) = with_files(

@@ -101,6 +101,31 @@ fn a_comma_list_is_shown_as_the_json_it_must_be() {
 }
 
 #[test]
+fn a_misspelt_name_is_told_beside_what_is_missing_because_of_it() {
+    insta::assert_snapshot!(
+        problems(
+            &PAGERDUTY[1..],
+            &[
+                ("OCEAN__PORT__CLIENTID", "x"),
+                ("OCEAN__SEND_RAW_DATA_EXAMPLES", "true"),
+            ]
+        ),
+        @r"
+    The settings have a problem:
+
+    OCEAN__PORT__CLIENT_ID
+      expected  a text
+      found     nothing
+      hint      Port shows it under … > Credentials
+
+    Worth a look, too:
+
+      `OCEAN__PORT__CLIENTID` is not a setting and has no effect; did you mean `OCEAN__PORT__CLIENT_ID`?
+    "
+    );
+}
+
+#[test]
 fn event_listeners_that_cannot_be_meant_are_told() {
     let problem = |more: &[(&str, &str)]| problems(PAGERDUTY, more);
 
@@ -144,6 +169,10 @@ fn event_listeners_that_cannot_be_meant_are_told() {
       expected  the http or https URL at which Port reaches this service
       found     nothing
       hint      the WEBHOOK event listener needs it; in JSON the key is written `app_host`
+
+    Worth a look, too:
+
+      `OCEAN__EVENT_LISTENER (appHost)` is not a setting and has no effect; did you mean `OCEAN__EVENT_LISTENER__APP_HOST`?
     "
     );
 }
