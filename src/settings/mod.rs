@@ -207,12 +207,10 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
     let (found, warnings) = reader.finish();
     let mut problems = collected.problems;
     problems.extend(found);
+    let warnings = collected.warnings.into_iter().chain(warnings).collect();
     match settings {
-        Some(settings) if problems.is_empty() => {
-            let warnings = collected.warnings.into_iter().chain(warnings).collect();
-            Ok(Loaded { settings, warnings })
-        }
-        _ => Err(Problems(problems)),
+        Some(settings) if problems.is_empty() => Ok(Loaded { settings, warnings }),
+        _ => Err(Problems { problems, warnings }),
     }
 }
 

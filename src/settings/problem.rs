@@ -22,14 +22,20 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-/// Every problem of one set of settings, in the order in which they were met.
+/// Everything there is to say of settings that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems {
+    /// In the order in which they were met.
+    pub problems: Vec<Problem>,
+    /// What would only have been warned of. It is said all the same: a setting
+    /// that is missing may be there under a misspelt name.
+    pub warnings: Vec<String>,
+}
 
 impl Problems {
     /// The single problems.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.problems.iter()
     }
 }
 
@@ -48,12 +54,18 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
+        match self.problems.len() {
             1 => formatter.write_str("The settings have a problem:")?,
             count => write!(formatter, "The settings have {count} problems:")?,
         }
-        for problem in &self.0 {
+        for problem in &self.problems {
             write!(formatter, "\n\n{problem}")?;
+        }
+        if !self.warnings.is_empty() {
+            formatter.write_str("\n\nBesides:")?;
+        }
+        for warning in &self.warnings {
+            write!(formatter, "\n  {warning}")?;
         }
         Ok(())
     }
@@ -125,7 +137,7 @@ mod tests {
 
     #[test]
     fn several_problems_are_one_block_each() {
-        let problems = Problems(vec![
+        let problems = vec![
             Problem {
                 variable: "OCEAN__PORT__CLIENT_ID".to_owned(),
                 accepted: "a text".to_owned(),
@@ -138,7 +150,11 @@ mod tests {
                 found: Some(shown("soon")),
                 hint: None,
             },
-        ]);
+        ];
+        let problems = Problems {
+            problems,
+            warnings: vec!["`OCEAN__TIMEOUT` is not a setting and has no effect".to_owned()],
+        };
 
         insta::assert_snapshot!(problems, @r"
         The settings have 2 problems:
@@ -151,6 +167,9 @@ mod tests {
         OCEAN__CLIENT_TIMEOUT
           expected  a whole number
           found     `soon`
+
+        Besides:
+          `OCEAN__TIMEOUT` is not a setting and has no effect
         ");
     }
 

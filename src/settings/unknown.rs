@@ -26,7 +26,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, variables: &Variables) {
     }
     if !without_effect.is_empty() {
         reader.warn(format!(
-            "accepted, but without effect here: {}",
+            "Accepted, but without effect here: {}",
             without_effect.join(", ")
         ));
     }

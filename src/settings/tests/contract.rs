@@ -219,7 +219,7 @@ fn settings_without_a_counterpart_are_accepted_and_listed_in_one_warning() {
         ]),
         @r"
     `OCEAN__PROCESS_EXECUTION_MODE` is ignored: everything runs in one process
-    accepted, but without effect here: `OCEAN__PROCESSING_MODE`, `OCEAN__STREAMING__ENABLED`
+    Accepted, but without effect here: `OCEAN__PROCESSING_MODE`, `OCEAN__STREAMING__ENABLED`
     "
     );
 }

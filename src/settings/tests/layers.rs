@@ -91,6 +91,10 @@ fn problems_and_warnings_name_the_file_they_are_about() {
     clientTimeout in config.yaml
       expected  a whole number of seconds from 1 to 86400
       found     `soon`
+
+    Besides:
+      `integration.config.statuspageIds in config.yaml` has no effect: no Statuspage credentials are set
+      `port.clientSecrets in config.yaml` is not a setting and has no effect; did you mean `OCEAN__PORT__CLIENT_SECRET`?
     "#);
 
     let (_directory, inputs) = with_files(

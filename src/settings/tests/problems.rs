@@ -10,12 +10,12 @@ fn missing_credentials_are_all_told_at_once() {
     OCEAN__PORT__CLIENT_ID
       expected  a text
       found     an empty value
-      hint      Port shows it under … > Credentials
+      hint      in Port, open the `...` menu at the top right and choose Credentials
 
     OCEAN__PORT__CLIENT_SECRET
       expected  a text
       found     nothing
-      hint      Port shows it beside the client id under … > Credentials
+      hint      Port shows it beside the client id
 
     OCEAN__INTEGRATION__CONFIG__…
       expected  the credentials of at least one source
@@ -81,6 +81,9 @@ fn values_that_do_not_fit_are_told_with_what_would() {
     OCEAN__STREAMING__CHUNK_SIZE
       expected  a whole number of bytes from 1 to 4294967295
       found     `0`
+
+    Besides:
+      Accepted, but without effect here: `OCEAN__STREAMING__CHUNK_SIZE`
     "
     );
 }
@@ -96,6 +99,9 @@ fn a_comma_list_is_shown_as_the_json_it_must_be() {
       expected  a JSON array of texts
       found     `abc, def`
       hint      write it as OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS='["abc","def"]'
+
+    Besides:
+      `OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS` has no effect: no Statuspage credentials are set
     "#
     );
 }
@@ -144,6 +150,9 @@ fn event_listeners_that_cannot_be_meant_are_told() {
       expected  the http or https URL at which Port reaches this service
       found     nothing
       hint      the WEBHOOK event listener needs it; in JSON the key is written `app_host`
+
+    Besides:
+      `OCEAN__EVENT_LISTENER (appHost)` is not a setting and has no effect; did you mean `OCEAN__EVENT_LISTENER__APP_HOST`?
     "
     );
 }
@@ -252,5 +261,25 @@ fn a_setting_that_is_no_text_is_told() {
     OCEAN__CLIENT_TIMEOUT
       expected  a text in UTF-8
       found     bytes that are none
+    ");
+}
+
+#[test]
+fn a_misspelt_credential_is_named_beside_what_is_missing() {
+    let credentials = [
+        ("OCEAN__PORT__CLIENT_ID", "client"),
+        ("OCEAN__PORT__CLIENT_SECRET", "a-secret-of-port"),
+    ];
+
+    insta::assert_snapshot!(problems(&credentials, &[("OCEAN__INTEGRATION__CONFIG__TOKN", "a-token")]), @"
+    The settings have a problem:
+
+    OCEAN__INTEGRATION__CONFIG__…
+      expected  the credentials of at least one source
+      found     nothing
+      hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, or both
+
+    Besides:
+      `OCEAN__INTEGRATION__CONFIG__TOKN` is not a setting and has no effect; did you mean `OCEAN__INTEGRATION__CONFIG__TOKEN`?
     ");
 }
