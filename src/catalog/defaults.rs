@@ -69,6 +69,14 @@ pub enum DefaultsError {
         source: std::io::Error,
     },
 
+    /// A folder that was named and is not there. Without this, a first start
+    /// would store an empty mapping and call it a success.
+    #[error("there is no folder {} with default blueprints and mapping", path.display())]
+    NoFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+
     /// A file that holds neither JSON nor YAML, or something else than expected.
     #[error("{origin} is not {expected}{}", reason.as_ref().map_or(String::new(), |reason| format!(": {reason}")))]
     Malformed {
@@ -79,6 +87,20 @@ pub enum DefaultsError {
         /// What is wrong with it.
         reason: Option<String>,
     },
+}
+
+impl DefaultsError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoFolder { .. } => Some(
+                "correct OCEAN__RESOURCES_PATH, or leave it out for the defaults that come with the program",
+            ),
+            Self::Unreadable { .. } | Self::Malformed { .. } => {
+                Some("correct the file, or leave OCEAN__RESOURCES_PATH out")
+            }
+        }
+    }
 }
 
 impl Defaults {
@@ -113,6 +135,11 @@ impl Defaults {
     }
 
     fn from_directory(directory: &Path) -> Result<Self, DefaultsError> {
+        if !directory.is_dir() {
+            return Err(DefaultsError::NoFolder {
+                path: directory.to_owned(),
+            });
+        }
         let mut defaults = Self::default();
         if let Some((origin, text)) = find(directory, "port-app-config")? {
             defaults.add_mapping(&origin, &text)?;

@@ -7,6 +7,7 @@
 //!
 //! Nothing is written before every credential has been accepted.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -17,12 +18,12 @@ use super::progress_bar::Console;
 use super::{Exit, summary};
 use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
 use crate::catalog::{self, Defaults, WriteLimits};
-use crate::causes::one_line;
+use crate::causes::{one_line, with_hint};
 use crate::cli::RunArguments;
 use crate::jq::{self, Jq};
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
-use crate::sync::{Ending, Progress, Resync, ResyncReport};
+use crate::sync::{Ending, Progress, Resync, ResyncError, ResyncReport};
 use crate::telemetry::{self, LogFormat, Masker};
 
 /// Runs the command to its end.
@@ -96,19 +97,19 @@ impl Finished {
 pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished {
     if !matches!(settings.event_listener, EventListener::Once) {
         tracing::error!(
-            "This version resyncs once and ends: set OCEAN__EVENT_LISTENER={{\"type\":\"ONCE\"}} or pass --once. \
-             The other event listeners come with a later version"
+            "This version resyncs once and ends, and was asked to listen. Hint: \
+             set OCEAN__EVENT_LISTENER={{\"type\":\"ONCE\"}} or pass --once; listening comes with a later version"
         );
         return Finished::before_the_resync(Exit::NotStarted);
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         integration = %settings.integration.identifier,
-        kind = %settings.integration.kind,
-        "Starting Portolan {} as the `{}` integration `{}`",
+        r#type = %settings.integration.kind,
+        "Starting Portolan {} as integration `{}` of type `{}`",
         env!("CARGO_PKG_VERSION"),
-        settings.integration.kind,
-        settings.integration.identifier
+        settings.integration.identifier,
+        settings.integration.kind
     );
     let resync = match start(settings).await {
         Ok(resync) => resync,
@@ -120,7 +121,11 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
     let outcome = tokio::select! {
         outcome = console.watch(&progress, resync.run(&progress)) => outcome,
         number = termination() => {
-            tracing::warn!(signal = number, "Stopped by a signal; what was read so far is written only in part");
+            tracing::warn!(
+                signal = number,
+                "Stopped by signal {number} in the middle of the resync: what was written stays in Port, the rest is \
+                 missing. Hint: run it again"
+            );
             resync.tell_aborted(started).await;
             return Finished { exit: Exit::Signalled(number), attempted: true, report: None };
         }
@@ -136,7 +141,7 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
             report: Some(report),
         },
         Err(error) => {
-            say(&error, error.hint());
+            tracing::error!("{}", explain(&error));
             Finished {
                 exit: Exit::Failed,
                 attempted: true,
@@ -149,7 +154,7 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
 /// Checks every credential, then makes Port ready.
 async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let port = PortClient::new(&settings.port, &settings.integration, &settings.outbound)
-        .map_err(|error| not_started(&error))?;
+        .map_err(|error| not_started(&error, error.hint()))?;
     let sources = sources(settings)?;
 
     let (login, probes) = tokio::join!(
@@ -172,9 +177,8 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     if !refused.is_empty() {
         for (name, error) in &refused {
             tracing::error!(
-                "Cannot work with {name}: {}{}",
-                one_line(error),
-                remedy(error.hint())
+                "Cannot work with {name}: {}",
+                with_hint(error, error.hint())
             );
         }
         let credentials = |(_, error): &(&str, ApiError)| matches!(error.status(), Some(400..=403));
@@ -188,7 +192,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
     names.dedup();
     let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
-        .map_err(|error| not_started(&error))?;
+        .map_err(|error| not_started(&error, error.hint()))?;
     let preparation = catalog::Preparation {
         kind: &settings.integration.kind,
         initialize: settings.initialize_port_resources,
@@ -199,7 +203,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     catalog::prepare(&port, &preparation)
         .await
         .map_err(|error| {
-            say(&error, error.hint());
+            tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
             if error.is_settings_problem() {
                 Exit::NotStarted
             } else {
@@ -229,29 +233,32 @@ fn sources(settings: &Settings) -> Result<Vec<Arc<dyn Source>>, Exit> {
     for account in &settings.sources.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;
         let client = StatuspageClient::new(account, &settings.outbound, limit)
-            .map_err(|error| not_started(&error))?;
+            .map_err(|error| not_started(&error, error.hint()))?;
         sources.push(Arc::new(Statuspage::new(client, account.page_ids.clone())));
     }
     for account in &settings.sources.pagerduty {
         let limit = settings.rate_limits.pagerduty_per_minute;
         let client = PagerdutyClient::new(account, &settings.outbound, limit)
-            .map_err(|error| not_started(&error))?;
+            .map_err(|error| not_started(&error, error.hint()))?;
         sources.push(Arc::new(Pagerduty::new(client)));
     }
     Ok(sources)
 }
 
-fn not_started(error: &dyn std::error::Error) -> Exit {
-    say(error, None);
+fn not_started(error: &dyn std::error::Error, hint: Option<&str>) -> Exit {
+    tracing::error!("Cannot start: {}", with_hint(error, hint));
     Exit::NotStarted
 }
 
-fn say(error: &dyn std::error::Error, hint: Option<&'static str>) {
-    tracing::error!("{}{}", one_line(error), remedy(hint));
-}
-
-fn remedy(hint: Option<&'static str>) -> String {
-    hint.map_or(String::new(), |hint| format!(" ({hint})"))
+/// Why there was no resync. The mistakes of a mapping keep their lines, or the
+/// carets would stand under nothing.
+fn explain(error: &ResyncError) -> String {
+    match error {
+        ResyncError::Invalid(mapping) => format!(
+            "Nothing was resynced: {mapping}\n\nHint: correct the mapping on the data source's page in Port"
+        ),
+        error => format!("Nothing was resynced: {}", with_hint(error, error.hint())),
+    }
 }
 
 /// The number of the signal that asks the process to end.
@@ -269,8 +276,8 @@ async fn termination() -> u8 {
     }
 }
 
-/// Results go to stdout.
-#[expect(clippy::print_stdout, reason = "the summary is the command's result")]
+/// Results go to stdout. Whoever reads them may have seen enough (`| head`);
+/// that is no reason to end in a panic, or with another exit code.
 pub(super) fn print(text: &str) {
-    println!("{text}");
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
 }

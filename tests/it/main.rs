@@ -5,6 +5,7 @@ mod drop_in;
 mod failures;
 mod first_start;
 mod installed;
+mod messages;
 mod pagerduty;
 mod port_resources;
 mod program;
