@@ -9,5 +9,6 @@ mod messages;
 mod pagerduty;
 mod port_resources;
 mod program;
+mod readme;
 mod sandbox_command;
 mod writing;
