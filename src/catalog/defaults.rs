@@ -44,6 +44,10 @@ const REFERRING: [&str; 6] = [
 /// Port makes a mapping of its own in its own time; it is asked this often.
 const PROVISIONING_POLLS: u32 = 30;
 
+/// The originals' default folder. It is in their image, not in this one, so an
+/// environment that spells the default out means what is built in.
+const ORIGINAL_FOLDER: &str = ".port/resources";
+
 /// Blueprints, mapping and what else a first start puts into Port.
 #[derive(Clone, Debug, Default)]
 pub struct Defaults {
@@ -107,6 +111,9 @@ impl Defaults {
     /// The files of `directory`, or what the program brings for `sources`.
     pub fn load(directory: Option<&Path>, sources: &[SourceName]) -> Result<Self, DefaultsError> {
         match directory {
+            Some(directory) if directory == Path::new(ORIGINAL_FOLDER) && !directory.is_dir() => {
+                Self::embedded(sources)
+            }
             Some(directory) => Self::from_directory(directory),
             None => Self::embedded(sources),
         }
@@ -488,17 +495,22 @@ async fn create_blueprints(port: &PortClient, blueprints: &[Value]) -> Result<()
     .collect()
     .await;
     let mut missing = Vec::new();
+    let mut kept = Vec::new();
     for outcome in checked {
         let (blueprint, exists) = outcome?;
         if exists {
-            tracing::info!(
-                blueprint = identifier(blueprint),
-                "The blueprint `{}` exists already and stays as it is",
-                identifier(blueprint)
-            );
+            kept.push(identifier(blueprint));
         } else {
             missing.push(blueprint);
         }
+    }
+    if !kept.is_empty() {
+        tracing::info!(
+            blueprints = kept.len(),
+            "{} of the default blueprints exist in Port already and stay as they are: {}",
+            kept.len(),
+            kept.join(", ")
+        );
     }
 
     let mut created = Vec::new();

@@ -133,6 +133,10 @@ async fn a_folder_of_defaults_that_is_not_there() {
     insta::assert_snapshot!(said(&outcome, &sandbox, &TROUBLE), @"ERROR Cannot start: there is no folder /nonexistent/resources with default blueprints and mapping. Hint: correct OCEAN__RESOURCES_PATH, or leave it out for the defaults that come with the program");
     // An empty mapping would have been stored, and kept for good.
     assert!(sandbox.port.integration().is_none());
+
+    // The original's own folder stands for what is built in.
+    let environment = with(environment, "OCEAN__RESOURCES_PATH", ".port/resources");
+    portolan(&["run"], &environment).await.expect_code(0);
 }
 
 #[tokio::test]
