@@ -19,7 +19,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Synchronise the catalog, as the settings say
+    /// Resync the catalog as the environment says
+    #[command(after_help = RUN_AFTER_HELP)]
     Run(RunArguments),
 
     /// Watch a full resync against simulators: no account, no network, no settings
@@ -30,23 +31,33 @@ pub enum Command {
 /// `APPLICATION__*` wins over log level and port.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArguments {
-    /// ERROR, WARNING, INFO, DEBUG or CRITICAL; APPLICATION__LOG_LEVEL wins over it
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
     #[arg(short, long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
 
-    /// Port to listen on for webhooks, health and metrics; APPLICATION__PORT wins over it
+    /// Take this port for webhooks and health, once there are any; APPLICATION__PORT wins over it
+    /// [default: 8000]
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,
 
-    /// Whether to create default blueprints and mapping at the first start
-    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    /// Create default blueprints and mapping at the first start [env:
+    /// OCEAN__INITIALIZE_PORT_RESOURCES] [default: true]
+    #[arg(
+        short,
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
     pub initialize_port_resources: Option<bool>,
 
     /// Resync once and end, whatever OCEAN__EVENT_LISTENER says
     #[arg(short = 'O', long)]
     pub once: bool,
 
-    /// Exit with 0 once a resync was attempted, however it went
+    /// Exit with 0 although the resync failed or was partial
     #[arg(long)]
     pub exit_zero: bool,
 }
@@ -58,11 +69,17 @@ pub struct SandboxArguments {
     #[arg(long)]
     pub serve: bool,
 
-    /// How much there is to synchronise
-    #[arg(long, value_enum, default_value_t = DatasetSize::Small)]
+    /// Resync hundreds (small), thousands (medium) or tens of thousands (large) of objects
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t = DatasetSize::Small
+    )]
     pub dataset: DatasetSize,
 
-    /// Delay every answer, for example by 200ms or 1.5s
+    /// Delay every answer, by 200ms or 1.5s for example
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0ms")]
     pub latency: Duration,
 
@@ -79,13 +96,25 @@ pub struct SandboxArguments {
     pub seed: u64,
 }
 
-const AFTER_HELP: &str = "Settings come from the environment (OCEAN__…), .env and config.yaml; see docs/configuration.md.
+const AFTER_HELP: &str = "\
+Settings come from the environment (OCEAN__…), .env and config.yaml; see docs/configuration.md
 
 Exit codes:
   0  all done
   1  failed: nothing came of the resync (see the log)
   2  not started: the command line, the settings or the credentials are wrong
-  3  partly done: a kind or some entities failed (see the summary)";
+  3  partly done: a kind or some entities failed (see the log and the summary)
+
+Stopped by a signal: 128 and its number, such as 130 for Ctrl-C";
+
+const RUN_AFTER_HELP: &str = "\
+Needed in the environment:
+  OCEAN__PORT__CLIENT_ID, OCEAN__PORT__CLIENT_SECRET
+  OCEAN__EVENT_LISTENER={\"type\":\"ONCE\"}, or --once
+  OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage,
+  OCEAN__INTEGRATION__CONFIG__TOKEN for PagerDuty
+
+A flag wins over its variable, except where it says otherwise. docs/configuration.md has all settings";
 
 /// `250ms`, `2s`, `1.5s`, `1m`.
 fn duration(text: &str) -> Result<Duration, String> {

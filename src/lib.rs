@@ -1,8 +1,56 @@
 //! Portolan keeps a Port software catalog in step with Statuspage and PagerDuty.
 //!
+//! The binary is a few lines around this library, so that the tests can use the
+//! sandbox and the settings. It is no interface for others and may change at any
+//! time.
+//!
+//! # How data flow
+//!
 //! ```text
-//! event listener ──ResyncRequest──▶ sync::resync ──▶ source ─raw─▶ mapping ─entities─▶ catalog ─▶ Port
+//!  main ─▶ cli ─▶ commands::run ◀── settings ◀── environment, .env, config.yaml
+//!                      │
+//!                      ▼             resource_config ◀── the mapping, as edited in Port
+//!                sync::resync               │
+//!                      │                    ▼
+//!                      └──▶ source ──raw──▶ mapping ──entities──▶ catalog ──▶ Port
+//!                             │                │                     │
+//!                             ▼                ▼                     ▼
+//!             api::{statuspage, pagerduty}     jq                api::port
+//!                             └───────────────▶ http ◀───────────────┘
 //! ```
+//!
+//! # Modules
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`cli`] | commands, flags and help text |
+//! | [`commands`] | one file a command; the only place that starts a run and ends it |
+//! | [`settings`] | environment, `.env` and `config.yaml` to checked values; every problem at once |
+//! | [`telemetry`] | log lines, with secrets masked |
+//! | [`causes`] | an error, its causes and its remedy on one line |
+//! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
+//! | [`resource_config`] | the mapping document: kinds, selectors, expressions; checked whole |
+//! | [`source`] | which lists the mapping needs, each fetched once; enrichment |
+//! | [`mapping`] | raw objects to entities; pure, no I/O and no clock |
+//! | [`jq`] | expressions compiled once and run within limits |
+//! | [`catalog`] | first-start blueprints and mapping; writes entities to Port |
+//! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
+//! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
+//! | [`sandbox`] | simulators of Statuspage, PagerDuty and Port, for `sandbox` and the tests |
+//!
+//! # Who uses whom
+//!
+//! - `main` → `cli`, `commands`; `commands` → all.
+//! - `sync` → `source`, `mapping`, `catalog`, `resource_config`, and `api::port` for the
+//!   mapping and the state.
+//! - `source` → `api::{statuspage, pagerduty}`, `resource_config`, `mapping` and `jq` for the
+//!   types of what it hands on.
+//! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.
+//! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
+//! - `api` → `http`; `http` → nobody.
+//! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
+//!   is not made twice in the same way.
+//! - Everybody may use `causes`, and its own section of `settings`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod api;

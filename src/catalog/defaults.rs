@@ -8,6 +8,10 @@ use thiserror::Error;
 
 use crate::settings::SourceName;
 
+/// The originals' default folder. It is in their image, not in this one, so an
+/// environment that spells the default out means what is built in.
+const ORIGINAL_FOLDER: &str = ".port/resources";
+
 /// Blueprints, mapping and what else a first start puts into Port.
 #[derive(Clone, Debug, Default)]
 pub struct Defaults {
@@ -33,6 +37,14 @@ pub enum DefaultsError {
         source: std::io::Error,
     },
 
+    /// A folder that was named and is not there. Without this, a first start
+    /// would store an empty mapping and call it a success.
+    #[error("there is no folder {} with default blueprints and mapping", path.display())]
+    NoFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+
     /// A file that holds neither JSON nor YAML, or something else than expected.
     #[error("{origin} is not {expected}{}", reason.as_ref().map_or(String::new(), |reason| format!(": {reason}")))]
     Malformed {
@@ -45,10 +57,27 @@ pub enum DefaultsError {
     },
 }
 
+impl DefaultsError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoFolder { .. } => Some(
+                "correct OCEAN__RESOURCES_PATH, or leave it out for the defaults that come with the program",
+            ),
+            Self::Unreadable { .. } | Self::Malformed { .. } => {
+                Some("correct the file, or leave OCEAN__RESOURCES_PATH out")
+            }
+        }
+    }
+}
+
 impl Defaults {
     /// The files of `directory`, or what the program brings for `sources`.
     pub fn load(directory: Option<&Path>, sources: &[SourceName]) -> Result<Self, DefaultsError> {
         match directory {
+            Some(directory) if directory == Path::new(ORIGINAL_FOLDER) && !directory.is_dir() => {
+                Self::embedded(sources)
+            }
             Some(directory) => Self::from_directory(directory),
             None => Self::embedded(sources),
         }
@@ -77,12 +106,11 @@ impl Defaults {
     }
 
     fn from_directory(directory: &Path) -> Result<Self, DefaultsError> {
-        // A folder may lack any of the files. One that is not there at all would
-        // set an installation up with nothing, for good.
-        std::fs::read_dir(directory).map_err(|source| DefaultsError::Unreadable {
-            path: directory.to_owned(),
-            source,
-        })?;
+        if !directory.is_dir() {
+            return Err(DefaultsError::NoFolder {
+                path: directory.to_owned(),
+            });
+        }
         let mut defaults = Self::default();
         if let Some((origin, text)) = find(directory, "port-app-config")? {
             defaults.add_mapping(&origin, &text)?;

@@ -340,17 +340,22 @@ async fn create_blueprints(port: &PortClient, blueprints: &[Value]) -> Result<()
     .collect()
     .await;
     let mut missing = Vec::new();
+    let mut kept = Vec::new();
     for outcome in checked {
         let (blueprint, exists) = outcome?;
         if exists {
-            tracing::info!(
-                blueprint = identifier(blueprint),
-                "The blueprint `{}` exists already and stays as it is",
-                identifier(blueprint)
-            );
+            kept.push(identifier(blueprint));
         } else {
             missing.push(blueprint);
         }
+    }
+    if !kept.is_empty() {
+        tracing::info!(
+            blueprints = kept.len(),
+            "{} of the default blueprints exist in Port already and stay as they are: {}",
+            kept.len(),
+            kept.join(", ")
+        );
     }
 
     let mut created = Vec::new();

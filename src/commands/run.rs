@@ -7,7 +7,7 @@
 //!
 //! Nothing is written before every credential has been accepted.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,19 +20,17 @@ use super::progress_bar::Console;
 use super::{Exit, summary};
 use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
 use crate::catalog::{self, Defaults, WriteLimits};
-use crate::causes::one_line;
+use crate::causes::{one_line, with_hint};
 use crate::cli::RunArguments;
 use crate::http::BuildError;
 use crate::jq::{self, Jq};
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
-use crate::sync::{Ending, Progress, Resync, ResyncReport};
+use crate::sync::{Ending, Progress, Resync, ResyncError, ResyncReport};
 use crate::telemetry::{self, LogFormat, Masker};
 
 /// What the end of a stopped run may take.
 const SHUTDOWN: Duration = Duration::from_secs(5);
-const CHECK_RESOURCES: &str =
-    "check OCEAN__RESOURCES_PATH; without it the resources that are built in are used";
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: RunArguments) -> Exit {
@@ -105,19 +103,19 @@ impl Finished {
 pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished {
     if !matches!(settings.event_listener, EventListener::Once) {
         tracing::error!(
-            "This version resyncs once and ends: set OCEAN__EVENT_LISTENER={{\"type\":\"ONCE\"}} or pass --once. \
-             The other event listeners come with a later version"
+            "This version resyncs once and ends, and was asked to listen. Hint: \
+             set OCEAN__EVENT_LISTENER={{\"type\":\"ONCE\"}} or pass --once; listening comes with a later version"
         );
         return Finished::before_the_resync(Exit::NotStarted);
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         integration = %settings.integration.identifier,
-        kind = %settings.integration.kind,
-        "Starting Portolan {} as the `{}` integration `{}`",
+        r#type = %settings.integration.kind,
+        "Starting Portolan {} as integration `{}` of type `{}`",
         env!("CARGO_PKG_VERSION"),
-        settings.integration.kind,
-        settings.integration.identifier
+        settings.integration.identifier,
+        settings.integration.kind
     );
     // Listened to from here on: the first process of a container has no default
     // way to end.
@@ -137,7 +135,11 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
     let outcome = tokio::select! {
         outcome = console.watch(&progress, resync.run(&progress)) => outcome,
         number = &mut termination => {
-            tracing::warn!(signal = number, "Stopped by a signal; what was read so far is written only in part");
+            tracing::warn!(
+                signal = number,
+                "Stopped by signal {number} in the middle of the resync: what was written stays in Port, the rest is \
+                 missing. Hint: run it again"
+            );
             // Whoever sent it does not wait for ever.
             if timeout(SHUTDOWN, resync.tell_aborted()).await.is_err() {
                 tracing::warn!("Could not tell Port in time that the resync was stopped");
@@ -156,7 +158,7 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
             report: Some(report),
         },
         Err(error) => {
-            say(&error, error.hint());
+            tracing::error!("{}", explain(&error));
             Finished {
                 exit: Exit::Failed,
                 attempted: true,
@@ -191,9 +193,8 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     if !refused.is_empty() {
         for (name, error) in &refused {
             tracing::error!(
-                "Cannot work with {name}: {}{}",
-                one_line(error),
-                remedy(error.hint())
+                "Cannot work with {name}: {}",
+                with_hint(error, error.hint())
             );
         }
         let credentials = |(_, error): &(&str, ApiError)| {
@@ -209,7 +210,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
     names.dedup();
     let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
-        .map_err(|error| not_started(&error, Some(CHECK_RESOURCES)))?;
+        .map_err(|error| not_started(&error, error.hint()))?;
     let preparation = catalog::Preparation {
         kind: &settings.integration.kind,
         initialize: settings.initialize_port_resources,
@@ -220,7 +221,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     catalog::prepare(&port, &preparation)
         .await
         .map_err(|error| {
-            say(&error, error.hint());
+            tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
             if error.is_settings_problem() {
                 Exit::NotStarted
             } else {
@@ -273,17 +274,20 @@ fn label(source: SourceName, account: Option<&str>) -> String {
     }
 }
 
-fn not_started(error: &dyn std::error::Error, hint: Option<&'static str>) -> Exit {
-    say(error, hint);
+fn not_started(error: &dyn std::error::Error, hint: Option<&str>) -> Exit {
+    tracing::error!("Cannot start: {}", with_hint(error, hint));
     Exit::NotStarted
 }
 
-fn say(error: &dyn std::error::Error, hint: Option<&'static str>) {
-    tracing::error!("{}{}", one_line(error), remedy(hint));
-}
-
-fn remedy(hint: Option<&'static str>) -> String {
-    hint.map_or(String::new(), |hint| format!(" ({hint})"))
+/// Why there was no resync. The mistakes of a mapping keep their lines, or the
+/// carets would stand under nothing.
+fn explain(error: &ResyncError) -> String {
+    match error {
+        ResyncError::Invalid(mapping) => format!(
+            "Nothing was resynced: {mapping}\n\nHint: correct the mapping on the data source's page in Port"
+        ),
+        error => format!("Nothing was resynced: {}", with_hint(error, error.hint())),
+    }
 }
 
 /// The number of the signal that asks the process to end.
@@ -301,8 +305,8 @@ pub(super) async fn termination() -> u8 {
     }
 }
 
-/// Results go to stdout. Whoever reads there may have gone, which changes
-/// nothing about how the run went.
+/// Results go to stdout. Whoever reads them may have seen enough (`| head`);
+/// that is no reason to end in a panic, or with another exit code.
 pub(super) fn print(text: &str) {
-    drop(writeln!(std::io::stdout(), "{text}"));
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
 }

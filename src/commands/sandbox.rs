@@ -70,7 +70,7 @@ async fn serve(sandbox: Sandbox) -> Exit {
         print(&format!("export {name}={}", quoted(&value)));
     }
     print(
-        "# The simulators are up. Point `portolan run` at them with the lines above; Ctrl-C ends them.",
+        "# The simulators are up until Ctrl-C. Paste these lines into another shell, then: portolan run",
     );
     termination().await;
     sandbox.stop().await;
@@ -84,7 +84,7 @@ fn quoted(value: &str) -> String {
 
 /// A few of the entities that are in Port now.
 fn show(sandbox: &Sandbox) {
-    print("\nThree of the entities that Port holds now:");
+    print("\nThree of the entities that the simulated Port holds now:");
     for blueprint in SHOWN {
         if let Some(entity) = sandbox.port.entities(blueprint).into_values().next() {
             print(&entity.to_string());

@@ -49,3 +49,46 @@ fn row(name: String, counts: [u64; 5], seconds: f64) -> Vec<String> {
     row.push(format!("{seconds:.1}"));
     row
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::catalog::Written;
+    use crate::sync::KindReport;
+
+    #[test]
+    fn it_counts_every_kind_and_marks_what_is_incomplete() {
+        let kind = |kind: &str, fetched, mapped, stored, refused| KindReport {
+            kind: kind.to_owned(),
+            fetched,
+            filtered: fetched - mapped,
+            mapped,
+            written: Written {
+                stored,
+                refused,
+                ..Written::default()
+            },
+            duration: Duration::from_millis(1_260),
+            ..KindReport::default()
+        };
+        let mut broken = kind("incidents (resources[7])", 100, 100, 98, 2);
+        broken.errors.push("could not list incidents".to_owned());
+        let report = ResyncReport {
+            id: Uuid::nil(),
+            duration: Duration::from_secs(61),
+            kinds: vec![kind("component", 34, 27, 27, 0), broken],
+        };
+
+        insta::assert_snapshot!(table(&report), @"
+        | kind                                  | fetched | filtered | mapped | written | failed | seconds |
+        |---------------------------------------|---------|----------|--------|---------|--------|---------|
+        | component                             |      34 |        7 |     27 |      27 |      0 |     1.3 |
+        | incidents (resources[7]) (incomplete) |     100 |        0 |    100 |      98 |      2 |     1.3 |
+        | total                                 |     134 |        7 |    127 |     125 |      2 |    61.0 |
+        ");
+    }
+}

@@ -57,7 +57,7 @@ impl fmt::Display for Finding {
         let objects = if *count == 1 { "object" } else { "objects" };
         write!(
             formatter,
-            "{path}: `{}`: {message} ({count} {objects}",
+            "{path}: `{}` {message} ({count} {objects}",
             one_line(expression)
         )?;
         if let Some(sample) = &self.sample {

@@ -95,8 +95,8 @@ impl Subject<'_> {
         };
         let message = || {
             let remedy = identifier::remedy(expression.filter.text(), refusal)
-                .map_or_else(String::new, |remedy| format!("; use {remedy}"));
-            format!("Port would refuse this identifier: {refusal}{remedy}")
+                .map_or_else(String::new, |remedy| format!("; use `{remedy}`"));
+            format!("gave an identifier that Port would refuse: {refusal}{remedy}")
         };
         // What was refused is the best name the object has.
         let sample = || {
@@ -123,7 +123,7 @@ impl Subject<'_> {
                 Ok(()) => return Some(text),
                 Err(refusal) => (
                     Cause::Refused,
-                    format!("no blueprint can have this identifier: {refusal}"),
+                    format!("gave an identifier that no blueprint can have: {refusal}"),
                 ),
             },
             Ok(Some(other)) => (

@@ -22,11 +22,11 @@ impl PortSettings {
         let base_url = reader.url("OCEAN__PORT__BASE_URL");
         let client_id = reader.required_text(
             "OCEAN__PORT__CLIENT_ID",
-            "Port shows it under … > Credentials",
+            "in Port, open the `...` menu at the top right and choose Credentials",
         );
         let client_secret = reader.required_secret(
             "OCEAN__PORT__CLIENT_SECRET",
-            "Port shows it beside the client id under … > Credentials",
+            "Port shows it beside the client id",
         );
         Some(Self {
             base_url: base_url?,

@@ -203,7 +203,7 @@ impl Listing {
         }) {
             tracing::warn!(
                 page_id = %unseen,
-                "The Statuspage key does not see the page `{unseen}` named in STATUSPAGE_IDS; correct the id or give the key access"
+                "The Statuspage key does not see the page `{unseen}`. Hint: correct OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS, or give the key's owner access"
             );
         }
         if wanted.is_empty() {

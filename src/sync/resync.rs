@@ -22,7 +22,7 @@ use super::progress::{KindProgress, Progress};
 use super::report::{Ending, KindReport, ResyncReport};
 use crate::api::{ApiError, PortClient, ResyncState, ResyncStatus, UpsertOptions};
 use crate::catalog::{ToWrite, WriteLimits, Writer};
-use crate::causes::one_line;
+use crate::causes::{one_line, with_hint};
 use crate::jq::{self, Jq};
 use crate::mapping::{Mapped, map_batch};
 use crate::resource_config::{self, InvalidMapping, MappingDocument, ResourceConfig};
@@ -152,7 +152,9 @@ impl Resync {
                 .collect()
         });
         if configs.is_empty() {
-            tracing::warn!("The mapping has no resources: there is nothing to synchronise");
+            tracing::warn!(
+                "The mapping has no resources, so there is nothing to resync. Hint: edit it on the data source's page in Port"
+            );
         }
 
         let writer = Writer::new(
@@ -342,8 +344,5 @@ fn labels(configs: &[Arc<ResourceConfig>]) -> Vec<String> {
 }
 
 fn explain(error: &SourceError) -> String {
-    match error.hint() {
-        Some(hint) => format!("{} ({hint})", one_line(error)),
-        None => one_line(error),
-    }
+    with_hint(error, error.hint())
 }

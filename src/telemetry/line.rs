@@ -30,13 +30,9 @@ impl Line<'_> {
         line
     }
 
-    fn timestamp(&self) -> String {
-        format!("{:.6}", self.time)
-    }
-
     fn json(self) -> String {
         let mut object = Map::new();
-        object.insert("timestamp".to_owned(), self.timestamp().into());
+        object.insert("timestamp".to_owned(), format!("{:.6}", self.time).into());
         object.insert("level".to_owned(), level_name(self.level).into());
         object.insert("message".to_owned(), self.message.into());
         object.insert("target".to_owned(), self.target.into());
@@ -62,7 +58,8 @@ impl Line<'_> {
         let level = format!("{:<7}", level_name(self.level));
         let mut line = format!(
             "{} {} ",
-            paint("2", &self.timestamp()),
+            // Who watches a terminal does not count microseconds.
+            paint("2", &format!("{:.0}", self.time)),
             paint(level_colour(self.level), &level),
         );
         if !is_own(self.target) {
@@ -164,7 +161,7 @@ mod tests {
         let written = line(json!({"kind": "incident", "state": "not done", "entities": 2}))
             .write(LogFormat::Human { colour: false });
 
-        insta::assert_snapshot!(written, @r#"2026-11-21T01:02:03.500000Z WARNING Resynced 2 entities  kind=incident  state="not done"  entities=2"#);
+        insta::assert_snapshot!(written, @r#"2026-11-21T01:02:03Z WARNING Resynced 2 entities  kind=incident  state="not done"  entities=2"#);
     }
 
     #[test]

@@ -76,12 +76,12 @@ async fn everything_that_is_wrong_is_told_at_once_and_no_secret_with_it() {
         OCEAN__PORT__CLIENT_ID
           expected  a text
           found     nothing
-          hint      Port shows it under … > Credentials
+          hint      in Port, open the `...` menu at the top right and choose Credentials
 
         OCEAN__PORT__CLIENT_SECRET
           expected  a text
           found     an empty value
-          hint      Port shows it beside the client id under … > Credentials
+          hint      Port shows it beside the client id
 
         OCEAN__INTEGRATION__TYPE
           expected  pagerduty, statuspage, or portolan for several sources
@@ -257,7 +257,7 @@ async fn certificates_of_ones_own_do_not_keep_it_from_starting() {
     let sandbox = small_sandbox().await;
     let environment = with(pagerduty(&sandbox), "SSL_CERT_FILE", "/nowhere/ca.pem");
     let outcome = portolan(&["run"], &environment).await.expect_code(2);
-    insta::assert_snapshot!(outcome.logged("ERROR").join("\n"), @"cannot read the certificate authorities in /nowhere/ca.pem: No such file or directory (os error 2) (check SSL_CERT_FILE, SSL_CERT_DIR and REQUESTS_CA_BUNDLE)");
+    insta::assert_snapshot!(outcome.logged("ERROR").join("\n"), @"Cannot start: cannot read the certificate authorities in /nowhere/ca.pem: No such file or directory (os error 2). Hint: check SSL_CERT_FILE, SSL_CERT_DIR and REQUESTS_CA_BUNDLE");
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn a_folder_of_resources_that_is_not_there_sets_nothing_up() {
     let outcome = portolan(&["run"], &environment).await.expect_code(2);
 
     assert!(sandbox.port.integration().is_none());
-    insta::assert_snapshot!(outcome.logged("ERROR").join("\n"), @"cannot read /nowhere: No such file or directory (os error 2) (check OCEAN__RESOURCES_PATH; without it the resources that are built in are used)");
+    insta::assert_snapshot!(outcome.logged("ERROR").join("\n"), @"Cannot start: there is no folder /nowhere with default blueprints and mapping. Hint: correct OCEAN__RESOURCES_PATH, or leave it out for the defaults that come with the program");
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn a_token_may_come_from_a_file_and_a_file_without_one_is_a_wrong_setting(
 
     std::fs::write(&file, "\n").unwrap();
     let outcome = portolan(&["run"], &environment).await.expect_code(2);
-    insta::assert_snapshot!(outcome.logged("ERROR").join("\n").replace(path, "‹file›"), @"Cannot work with PagerDuty: the access token in ‹file› is empty (check OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH and what writes that file)");
+    insta::assert_snapshot!(outcome.logged("ERROR").join("\n").replace(path, "‹file›"), @"Cannot work with PagerDuty: the access token in ‹file› is empty. Hint: check OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH and what writes that file");
 }
 
 #[tokio::test]

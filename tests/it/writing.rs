@@ -264,7 +264,7 @@ async fn identifiers_that_two_objects_share_are_told_once() {
     let warnings: Vec<String> = outcome
         .logged("WARNING")
         .into_iter()
-        .filter(|warning| warning.contains("identifier that another object had"))
+        .filter(|warning| warning.contains("gave an identifier twice"))
         .collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert_eq!(

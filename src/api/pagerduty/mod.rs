@@ -306,13 +306,13 @@ fn authorization(token: &Secret) -> String {
 fn hint(status: u16) -> Option<&'static str> {
     match status {
         401 => Some(
-            "check TOKEN (PAGERDUTY_TOKEN): it is wrong, has been revoked or belongs to another region; accounts in the EU need API_URL=https://api.eu.pagerduty.com",
+            "check OCEAN__INTEGRATION__CONFIG__TOKEN (or …__PAGERDUTY_TOKEN): it is wrong, has been revoked or belongs to another region; accounts in the EU need …__API_URL=https://api.eu.pagerduty.com",
         ),
         402 => Some("the account's plan does not include this"),
-        403 => Some(
-            "the owner of TOKEN (PAGERDUTY_TOKEN) may not read this: check its role and scopes",
+        403 => Some("the owner of the token may not read this: check its role and scopes"),
+        404 => Some(
+            "check OCEAN__INTEGRATION__CONFIG__API_URL (or …__PAGERDUTY_API_URL), and that the kind is a list of PagerDuty's REST API",
         ),
-        404 => Some("check API_URL, and that the kind is a list of PagerDuty's REST API"),
         429 => Some(
             "something else uses the same token: give Portolan a token of its own, or lower OCEAN__RATE_LIMITS__PAGERDUTY_PER_MINUTE",
         ),

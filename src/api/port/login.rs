@@ -188,7 +188,7 @@ impl Login {
 fn hint(status: u16) -> Option<&'static str> {
     match status {
         400 | 401 | 403 | 404 | 422 => Some(
-            "check OCEAN__PORT__CLIENT_ID and OCEAN__PORT__CLIENT_SECRET, and that OCEAN__PORT__BASE_URL is your organization's region (https://api.us.getport.io in the US)",
+            "check OCEAN__PORT__CLIENT_ID and OCEAN__PORT__CLIENT_SECRET, and that OCEAN__PORT__BASE_URL is your organization's region: https://api.us.getport.io in the US",
         ),
         _ => None,
     }

@@ -162,11 +162,13 @@ fn authorization(key: &Secret) -> String {
 
 fn hint(status: u16) -> Option<&'static str> {
     match status {
-        401 => Some("check STATUSPAGE_API_KEY: the key is wrong or has been revoked"),
-        403 => Some(
-            "the owner of STATUSPAGE_API_KEY may not read this status page: check the user's role and STATUSPAGE_IDS",
+        401 => Some(
+            "check OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY: the key is wrong or has been revoked",
         ),
-        404 => Some("check STATUSPAGE_IDS and STATUSPAGE_HOST"),
+        403 => Some(
+            "the owner of the API key may not read this status page: check the user's role and OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS",
+        ),
+        404 => Some("check OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS and …__STATUSPAGE_HOST"),
         420 | 429 => Some(
             "something else uses the same API key: give Portolan a key of its own, or lower OCEAN__RATE_LIMITS__STATUSPAGE_PER_MINUTE",
         ),

@@ -142,7 +142,9 @@ impl Pacer {
             Turn::Now => state.start(now),
             Turn::At(until) => {
                 if state.announce(now, until, WORTH_SAYING) {
-                    let seconds = until.duration_since(now).as_millis().div_ceil(1_000);
+                    let waiting = until.duration_since(now);
+                    // u64, because a field of u128 would be written as text.
+                    let seconds = waiting.as_secs() + u64::from(waiting.subsec_nanos() > 0);
                     let api = self.api;
                     info!(api, seconds, "Waiting {seconds} s for {api}'s rate limit");
                 }

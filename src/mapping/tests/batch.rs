@@ -125,7 +125,7 @@ fn a_finding_reads_alone_on_one_line() {
 
     let finding = mapped.findings.iter().next().unwrap();
     assert_eq!(finding.severity, Severity::Warning);
-    insta::assert_snapshot!(finding, @"resources[0].port.entity.mappings.properties.keys: `.id | error`: failed: S1; the field is null (2 objects, one of them `S1`)");
+    insta::assert_snapshot!(finding, @"resources[0].port.entity.mappings.properties.keys: `.id | error` failed: S1; the field is null (2 objects, one of them `S1`)");
 }
 
 #[test]

@@ -217,10 +217,10 @@ fn settings_without_a_counterpart_are_accepted_and_listed_in_one_warning() {
             ("OCEAN__PROCESS_EXECUTION_MODE", "multi_process"),
             ("OCEAN__ACTIONS_PROCESSOR__ENABLED", "false"),
         ]),
-        @r"
-    `OCEAN__PROCESS_EXECUTION_MODE` is ignored: everything runs in one process
-    accepted, but without effect here: `OCEAN__PROCESSING_MODE`, `OCEAN__STREAMING__ENABLED`
-    "
+        @"
+        `OCEAN__PROCESS_EXECUTION_MODE` is ignored: everything runs in one process
+        accepted, but without effect here: `OCEAN__PROCESSING_MODE`, `OCEAN__STREAMING__ENABLED`
+        "
     );
 }
 

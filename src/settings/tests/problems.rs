@@ -4,24 +4,24 @@ use super::*;
 
 #[test]
 fn missing_credentials_are_all_told_at_once() {
-    insta::assert_snapshot!(problems(&[], &[("OCEAN__PORT__CLIENT_ID", " ")]), @r"
-    The settings have 3 problems:
+    insta::assert_snapshot!(problems(&[], &[("OCEAN__PORT__CLIENT_ID", " ")]), @"
+        The settings have 3 problems:
 
-    OCEAN__PORT__CLIENT_ID
-      expected  a text
-      found     an empty value
-      hint      Port shows it under … > Credentials
+        OCEAN__PORT__CLIENT_ID
+          expected  a text
+          found     an empty value
+          hint      in Port, open the `...` menu at the top right and choose Credentials
 
-    OCEAN__PORT__CLIENT_SECRET
-      expected  a text
-      found     nothing
-      hint      Port shows it beside the client id under … > Credentials
+        OCEAN__PORT__CLIENT_SECRET
+          expected  a text
+          found     nothing
+          hint      Port shows it beside the client id
 
-    OCEAN__INTEGRATION__CONFIG__…
-      expected  the credentials of at least one source
-      found     nothing
-      hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, or both
-    ");
+        OCEAN__INTEGRATION__CONFIG__…
+          expected  the credentials of at least one source
+          found     nothing
+          hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, or both
+        ");
 }
 
 #[test]
@@ -110,18 +110,18 @@ fn a_misspelt_name_is_told_beside_what_is_missing_because_of_it() {
                 ("OCEAN__SEND_RAW_DATA_EXAMPLES", "true"),
             ]
         ),
-        @r"
-    The settings have a problem:
+        @"
+        The settings have a problem:
 
-    OCEAN__PORT__CLIENT_ID
-      expected  a text
-      found     nothing
-      hint      Port shows it under … > Credentials
+        OCEAN__PORT__CLIENT_ID
+          expected  a text
+          found     nothing
+          hint      in Port, open the `...` menu at the top right and choose Credentials
 
-    Worth a look, too:
+        Worth a look, too:
 
-      `OCEAN__PORT__CLIENTID` is not a setting and has no effect; did you mean `OCEAN__PORT__CLIENT_ID`?
-    "
+          `OCEAN__PORT__CLIENTID` is not a setting and has no effect; did you mean `OCEAN__PORT__CLIENT_ID`?
+        "
     );
 }
 
