@@ -173,7 +173,9 @@ fn change(value: &mut Value, path: &[Step], new: Option<&Value>) {
             }
         }
         (Value::Array(items), [Step::Each, rest @ ..]) => {
-            items.iter_mut().for_each(|item| change(item, rest, new));
+            for item in items {
+                change(item, rest, new);
+            }
         }
         _ => {}
     }
