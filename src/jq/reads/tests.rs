@@ -188,6 +188,9 @@ fn assignments_hand_on_everything_but_what_they_replace() {
     check(".a |= (. | type)", &["a", "b.c"], &["a.x"]);
     check(".a += 1", &["a", "b"], &[]);
     check("del(.a) | .[]", &["b"], &[]);
+    // Neither can be done to a string under `a`.
+    check(".a.b = 1 | .c", &["a", "c"], &["a.b", "b"]);
+    check("del(.a.b) | .c", &["a", "c"], &["a.b", "b"]);
 }
 
 #[test]
