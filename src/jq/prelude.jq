@@ -158,11 +158,15 @@ def @uri: tostring | __uri;
 def @urid: tostring | __urid;
 def @base64: tostring | __base64;
 def @base64d: tostring | __base64d;
+def @base32: tostring | __base32;
+def @base32d: tostring | __base32d;
 def __shell: if type == "string" then __sh elif type | . == "array" or . == "object" then error("\(type) cannot be escaped for a shell") else tojson end;
 def @sh: [if type == "array" then .[] else . end | __shell] | join(" ");
 def __cell(text): if type | . == "number" or . == "boolean" then tojson elif . == null then "" elif type == "string" then text else error("\(type) is not valid in a row") end;
 def @csv: if type == "array" then [.[] | __cell(__csv)] | join(",") else error("\(type) cannot be formatted as a row, only an array") end;
 def @tsv: if type == "array" then [.[] | __cell(__tsv)] | join("\t") else error("\(type) cannot be formatted as a row, only an array") end;
+
+def format($name): if $name == "text" then @text elif $name == "json" then @json elif $name == "html" then @html elif $name == "uri" then @uri elif $name == "urid" then @urid elif $name == "base64" then @base64 elif $name == "base64d" then @base64d elif $name == "base32" then @base32 elif $name == "base32d" then @base32d elif $name == "sh" then @sh elif $name == "csv" then @csv elif $name == "tsv" then @tsv else error("\($name) is not a valid format") end;
 
 # The world outside: an expression sees its input and the given environment.
 def env: $ENV;

@@ -88,7 +88,10 @@ impl Snippet {
             }
             return Ok(());
         };
-        let start = boundary(&self.text, span.start);
+        // What is missing at the end is missing after the last word, not in the
+        // empty line that a block of YAML ends in.
+        let last = self.text.trim_end().len();
+        let start = boundary(&self.text, span.start).min(last);
         let line_start = self.text[..start]
             .rfind('\n')
             .map_or(0, |newline| newline + 1);

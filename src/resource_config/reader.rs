@@ -275,6 +275,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The text that an expression always gives, when it is a string literal.
+    pub(super) fn literal(&self, text: &str) -> Option<String> {
+        let is_quoted = text.trim_start().starts_with(['"', '\'']);
+        let filter = is_quoted.then(|| self.jq.compile(text).ok()).flatten()?;
+        filter.literal().map(str::to_owned)
+    }
+
     /// An expression that has to be there.
     pub(super) fn required_expression(
         &mut self,

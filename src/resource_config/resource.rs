@@ -255,10 +255,15 @@ fn relation(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Templ
 
 fn leaf(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Template> {
     if value.is_null() {
-        let hint = "write an expression, or leave the key out".to_owned();
-        reader.problem(path, "nothing is given here", Some(hint));
-        return None;
+        reader.warning(
+            path,
+            "nothing is given here, so it is always null; write an expression, or leave the key out",
+        );
     }
+    let value = match value {
+        Value::Null => &Value::from("null"),
+        value => value,
+    };
     reader.expression(path, value).map(Template::Expression)
 }
 
@@ -274,7 +279,10 @@ fn list(reader: &mut Reader<'_>, path: &Path, items: &[Value], read: ReadTemplat
 fn search(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Search> {
     let object = reader.object(path, Some(value))?;
     let combinator_path = path.key("combinator");
-    let combinator = reader.string(&combinator_path, object.get("combinator"));
+    let combinator = object
+        .get("combinator")
+        .map(|combinator| fixed_text(reader, combinator));
+    let combinator = reader.string(&combinator_path, combinator.as_ref());
     if !matches!(combinator.as_deref(), Some("and" | "or")) {
         let found = combinator
             .as_deref()
@@ -328,13 +336,27 @@ fn search_rule(reader: &mut Reader<'_>, path: &Path, value: &Value) -> Option<Se
             );
         }
     }
-    let mut fixed = rule.clone();
-    let value = match fixed.shift_remove("value") {
+    let mut rest = rule.clone();
+    let value = match rest.shift_remove("value") {
         None => None,
         Some(value @ Value::String(_)) => Some(SearchValue::Expression(
             reader.expression(&path.key("value"), &value)?,
         )),
         Some(literal) => Some(SearchValue::Literal(literal)),
     };
+    let fixed = rest
+        .into_iter()
+        .map(|(key, value)| {
+            let value = fixed_text(reader, &value);
+            (key, value)
+        })
+        .collect();
     Some(SearchRule::Compare { fixed, value })
+}
+
+/// A fixed text as it stands or, as Port's own examples have it, as the string
+/// literal of an expression: `and`, `'"and"'`.
+fn fixed_text(reader: &Reader<'_>, value: &Value) -> Value {
+    let literal = value.as_str().and_then(|text| reader.literal(text));
+    literal.map_or_else(|| value.clone(), Value::String)
 }

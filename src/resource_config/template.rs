@@ -27,7 +27,7 @@ pub struct Search {
 #[derive(Clone, Debug)]
 pub enum SearchRule {
     Compare {
-        /// `property`, `operator` and whatever else stands there, sent as written.
+        /// `property`, `operator` and whatever else stands there, as text.
         fixed: Map<String, Value>,
         /// What to compare with; operators such as `isEmpty` need nothing.
         value: Option<SearchValue>,

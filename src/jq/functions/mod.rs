@@ -40,7 +40,7 @@ fn is_kept(name: &str) -> bool {
         "error_empty" | "first" | "last" | "limit" | "skip" | "keys_unsorted" | "key_values"
             | "floor" | "round" | "ceil" | "utf8bytelength" | "sort" | "sort_by" | "group_by"
             | "min_by_or_empty" | "max_by_or_empty" | "reverse" | "trim" | "ltrim" | "rtrim"
-            | "now" | "gmtime" | "mktime" | "strftime"
+            | "now"
             // Mathematics
             | "acos" | "acosh" | "asin" | "asinh" | "atan" | "atanh" | "cbrt" | "cos" | "cosh"
             | "exp" | "exp10" | "exp2" | "expm1" | "fabs" | "frexp" | "ilogb" | "lgamma" | "log"

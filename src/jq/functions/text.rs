@@ -81,6 +81,10 @@ pub(super) fn functions() -> Box<[Plain]> {
             }))
         }),
         ("__base64d", v(0), |cv| bome(base64d(&cv.1))),
+        ("__base32", v(0), |cv| {
+            bome(mapped("@base32", &cv.1, base32))
+        }),
+        ("__base32d", v(0), |cv| bome(base32d(&cv.1))),
     ])
 }
 
@@ -253,4 +257,47 @@ fn base64d(value: &Bounded) -> ValR<Bounded> {
             described(value)
         ))),
     }
+}
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+fn base32(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() * 2);
+    for chunk in text.as_bytes().chunks(5) {
+        let bits = (0..5).fold(0_u64, |bits, at| {
+            bits << 8 | u64::from(chunk.get(at).copied().unwrap_or(0))
+        });
+        let digits = (chunk.len() * 8).div_ceil(5);
+        encoded.extend((0..8).map(
+            |at| match BASE32.get((bits >> (35 - 5 * at) & 31) as usize) {
+                Some(digit) if at < digits => char::from(*digit),
+                _ => '=',
+            },
+        ));
+    }
+    encoded
+}
+
+fn base32d(value: &Bounded) -> ValR<Bounded> {
+    let Some(text) = value.as_text() else {
+        return Err(refused("@base32d", "a string", value));
+    };
+    fuel::allocate(text.len()).map_err(spent)?;
+    let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
+    let (mut bits, mut held) = (0_u32, 0);
+    for digit in text.trim_end_matches('=').bytes() {
+        let Some(digit) = (0..32).find(|at| BASE32[*at as usize] == digit) else {
+            return Err(error(format!(
+                "{} is not valid base32 data",
+                described(value)
+            )));
+        };
+        bits = (bits << 5 | digit) & 0xfff;
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            bytes.extend(u8::try_from(bits >> held & 0xff));
+        }
+    }
+    Ok(Bounded::text(String::from_utf8_lossy(&bytes)))
 }

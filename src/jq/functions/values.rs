@@ -56,6 +56,8 @@ fn length(value: &Bounded) -> ValR<Bounded> {
 
 fn has(value: &Bounded, key: &Bounded) -> ValR<Bounded> {
     match (value.val(), key.val()) {
+        // Null is an object or array that is not there, and so has nothing.
+        (Val::Null, _) => Ok(false.into()),
         (Val::Obj(entries), key @ Val::TStr(_)) => Ok(entries.contains_key(key).into()),
         #[expect(clippy::cast_precision_loss, reason = "no array is that long")]
         (Val::Arr(items), Val::Num(index)) => {
@@ -169,19 +171,22 @@ fn from_json(value: &Bounded) -> ValR<Bounded> {
     }
 }
 
-/// A JSON number, and nothing around it.
+/// A number and nothing around it. More is understood than in JSON: `07` of a
+/// date, `+1`, `.5`.
 fn to_number(value: &Bounded) -> ValR<Bounded> {
     let text = value.as_text().unwrap_or_default();
-    let bare = text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-        && text.ends_with(|last: char| last.is_ascii_digit());
-    let number = bare.then(|| serde_json::from_str::<serde_json::Number>(text).ok());
-    match number.flatten() {
-        Some(number) => Ok(Bounded::scalar(crate::jq::convert::number(&number))),
-        None => Err(error(format!(
-            "{} cannot be parsed as a number",
-            described(value)
-        ))),
-    }
+    let is_number = text.bytes().any(|byte| byte.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    // What JSON has keeps every digit of an integer.
+    let number = is_number
+        .then(|| match serde_json::from_str(text) {
+            Ok(number) => Some(Bounded::scalar(crate::jq::convert::number(&number))),
+            Err(_) => text.parse().ok().map(|float: f64| float.into()),
+        })
+        .flatten();
+    number.ok_or_else(|| error(format!("{} cannot be parsed as a number", described(value))))
 }
 
 /// The sum of an array's or object's values. Strings and arrays are joined at

@@ -55,8 +55,14 @@ impl Flow {
             | "halt"
             | "have_literal_numbers"
             | "have_decnum" => Traced::default(),
-            "not" | "length" | "utf8bytelength" | "type" => {
+            "not" | "utf8bytelength" | "type" => {
                 self.glance(input);
+                Traced::default()
+            }
+            // An object's length tells whether a key is there.
+            "length" => {
+                self.glance(input);
+                self.each(input);
                 Traced::default()
             }
             "values" | "nulls" | "booleans" | "numbers" | "strings" | "arrays" | "objects"

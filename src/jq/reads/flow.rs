@@ -344,6 +344,13 @@ impl Flow {
         scope: &Scope<'t, 's>,
     ) -> Traced {
         if let Some(paths) = constant_paths(paths).filter(|_| replaced) {
+            // On the way there may be something that has no such part.
+            for path in &paths {
+                let parents = path.split_last().map_or(&[][..], |(_, parents)| parents);
+                parents
+                    .iter()
+                    .fold(input.clone(), |value, key| self.under(&value, key));
+            }
             return paths
                 .iter()
                 .fold(input.clone(), |value, path| value.without(path));

@@ -58,6 +58,8 @@ fn elements_are_told_apart_from_their_fields() {
     );
     check(".users | map(.id)", &["users[].id"], &[email]);
     check(".users | length", &["users"], &[email]);
+    check("length", &["users"], &[email]);
+    check(".users | map(length)", &[email], &["teams"]);
     check(
         ".users | map(select(.id == 1) | .name)",
         &["users[].id", "users[].name"],
@@ -73,7 +75,7 @@ fn elements_are_told_apart_from_their_fields() {
 #[test]
 fn functions_over_arrays_read_what_their_arguments_read() {
     for f in ["sort_by", "group_by", "unique_by", "min_by", "max_by"] {
-        let expression = format!(".a | {f}(.x) | length");
+        let expression = format!(".a | {f}(.x) | type");
         check(&expression, &["a", "a[].x"], &["a[].y", "b"]);
     }
     check(".a | sort_by(.x) | .[0].y", &["a[].x", "a[].y"], &["a[].z"]);
@@ -84,6 +86,7 @@ fn functions_over_arrays_read_what_their_arguments_read() {
         &["a[].z"],
     );
     check(".a | max_by(.x).y", &["a[].x", "a[].y"], &["a[].z"]);
+    check(".a | sort_by(.x) | length", &["a[].x"], &["a[].y"]);
     check(".a | sort | length", &["a[].z"], &["b"]);
     check("any(.a[]; .x)", &["a[].x"], &["a[].y"]);
     check(".a | any(.x)", &["a[].x"], &["a[].y"]);
@@ -182,9 +185,12 @@ fn assignments_hand_on_everything_but_what_they_replace() {
     check("del(.a) | .b", &["b"], &["a", "c"]);
     check("del(.a) | .a.b", &[], &["a.b", "c"]);
     check("del(.a[0])", &["a", "b"], &[]);
-    check(".a |= (. | length)", &["a", "b.c"], &["a.x"]);
+    check(".a |= (. | type)", &["a", "b.c"], &["a.x"]);
     check(".a += 1", &["a", "b"], &[]);
     check("del(.a) | .[]", &["b"], &[]);
+    // Neither can be done to a string under `a`.
+    check(".a.b = 1 | .c", &["a", "c"], &["a.b", "b"]);
+    check("del(.a.b) | .c", &["a", "c"], &["a.b", "b"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod conformance;
 mod limits;
 mod messages;
 mod reading;
+mod soundness;
 
 use serde_json::Value;
 

@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     jq::Step,
     resource_config::{
-        EscalationPoliciesSelector, IncidentsSelector, MappedFields, OncallsSelector,
-        SchedulesSelector, ServicesSelector, StatuspageKind, Template, parse_value,
+        EntityMapping, EscalationPoliciesSelector, IncidentsSelector, MappedFields,
+        OncallsSelector, SchedulesSelector, ServicesSelector, StatuspageKind, Template,
+        parse_value,
     },
 };
 
@@ -260,6 +261,69 @@ relations:
     assert!(reads("__oncall_user"));
     assert!(reads("escalation_policy"));
     assert!(!reads("__analytics"));
+}
+
+/// As Port's documentation writes searches, and as people do.
+#[test]
+fn the_fixed_parts_of_a_search_may_be_expressions() {
+    let search = |mappings: &str| match resource(&document("incidents", "", "", mappings)).mapping {
+        EntityMapping {
+            team: Some(Template::Search(search)),
+            ..
+        } => format!("{search:?}"),
+        mapping => panic!("{:?}", mapping.team),
+    };
+    let quoted = "team:
+  combinator: '\"and\"'
+  rules:
+  - {property: '\"$identifier\"', operator: '\"=\"', value: .email}
+  - combinator: \"'or'\"
+    rules:
+    - {property: '\"a b\"', operator: '\"in\"', value: [1]}
+    - {property: '\"type\"', operator: '\"isEmpty\"'}";
+    let plain = "team:
+  combinator: and
+  rules:
+  - {property: $identifier, operator: '=', value: .email}
+  - combinator: or
+    rules:
+    - {property: a b, operator: in, value: [1]}
+    - {property: type, operator: isEmpty}";
+
+    assert_eq!(search(quoted), search(plain));
+}
+
+#[test]
+fn what_ocean_reads_past_is_no_reason_to_refuse() {
+    let text = document(
+        "incidents",
+        "exportEnvVariables: []\nunheardOf: {a: [1]}",
+        "itemsToParse: null\nitemsToParseName: null\nunheardOf: 1",
+        "title: null
+icon: null
+team: null
+unheardOf: .a
+properties:
+  nothing: null
+  number: 1.5
+  flag: false
+  nested: {a: null, b: [.a, {c: .b}], d: {}}
+relations:
+  nothing: null
+  several: [.a, .b]",
+    ) + "unheardOf: true\nresource:\n- 1\n";
+    let resource = resource(&text);
+
+    assert!(resource.mapping.icon.is_none() && resource.mapping.team.is_none());
+    let written = resource.mapped_fields();
+    assert_eq!(Vec::from_iter(written.relations), ["nothing", "several"]);
+    assert_eq!(
+        Vec::from_iter(written.properties),
+        ["flag", "nested", "nothing", "number"]
+    );
+    for empty in ["properties:", "properties: {}\nrelations:"] {
+        assert_eq!(warnings(&document("incidents", "", "", empty)), "");
+    }
 }
 
 #[test]

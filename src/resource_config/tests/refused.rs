@@ -51,12 +51,11 @@ resources:
           identifier: .id
           title: {}
           properties:
-            empty:
             nested:
               deep: nothing_like_it
 ";
     insta::assert_snapshot!(refused(text), @r#"
-        mapping.yaml has 12 problems
+        mapping.yaml has 11 problems
 
           mapping.yaml:2:26  entityDeletionThreshold
             expected a number from 0 to 1, found 90
@@ -93,11 +92,7 @@ resources:
           mapping.yaml:21:18  resources[1].port.entity.mappings.title
             expected an expression, found an object
 
-          mapping.yaml:23:18  resources[1].port.entity.mappings.properties.empty
-            nothing is given here
-            hint: write an expression, or leave the key out
-
-          mapping.yaml:25:21  resources[1].port.entity.mappings.properties.nested.deep
+          mapping.yaml:24:21  resources[1].port.entity.mappings.properties.nested.deep
               nothing_like_it
               ^^^^^^^^^^^^^^^
             undefined function `nothing_like_it`
@@ -150,6 +145,38 @@ fn keys_given_twice_are_refused_whatever_else_is_wrong() {
           mapping.yaml:14:15  resources[0].port.entity.mappings.icon
             expected an expression, found a list
         ");
+}
+
+#[test]
+fn an_expression_of_several_lines_is_shown_where_it_goes_wrong() {
+    let block = "properties:
+  a: |
+    .name
+    | \"éß\" + nope
+  b: >-
+    .a
+    | [
+  c: |
+    .name |
+";
+    insta::assert_snapshot!(refused(&document("incidents", "", "", block)), @r#"
+        mapping.yaml has 3 problems
+
+          mapping.yaml:14:13  resources[0].port.entity.mappings.properties.a
+              | "éß" + nope
+                       ^^^^
+            undefined function `nope`
+
+          mapping.yaml:17:13  resources[0].port.entity.mappings.properties.b
+              .a | [
+                    ^
+            the `[` is not closed
+
+          mapping.yaml:20:13  resources[0].port.entity.mappings.properties.c
+              .name |
+                     ^
+            unexpected end of the expression, expected an expression
+        "#);
 }
 
 #[test]
