@@ -19,9 +19,21 @@ pub struct Defaults {
     pub blueprints: Vec<Value>,
     /// The mapping document.
     pub mapping: Value,
+    /// The text of a mapping document of one's own, and where it stands, so that
+    /// what is wrong with it can be shown in it.
+    pub own_mapping: Option<OwnMapping>,
     pub(super) actions: Vec<Value>,
     pub(super) scorecards: Vec<Value>,
     pub(super) pages: Vec<Value>,
+}
+
+/// A mapping document in a file.
+#[derive(Clone, Debug)]
+pub struct OwnMapping {
+    /// The file.
+    pub origin: String,
+    /// What it holds: YAML or JSON.
+    pub text: String,
 }
 
 /// Resource files that cannot be used.
@@ -114,6 +126,7 @@ impl Defaults {
         let mut defaults = Self::default();
         if let Some((origin, text)) = find(directory, "port-app-config")? {
             defaults.add_mapping(&origin, &text)?;
+            defaults.own_mapping = Some(OwnMapping { origin, text });
         }
         let read = |name| match find(directory, name)? {
             Some((origin, text)) => list(&origin, &text),

@@ -12,6 +12,6 @@ mod prepare;
 mod request;
 mod writer;
 
-pub use defaults::{Defaults, DefaultsError};
+pub use defaults::{Defaults, DefaultsError, OwnMapping};
 pub use prepare::{Preparation, PrepareError, prepare};
 pub use writer::{Refusal, ToWrite, WriteLimits, Writer, Written};

@@ -19,11 +19,12 @@ use tokio::time::timeout;
 use super::progress_bar::Console;
 use super::{Exit, summary};
 use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
-use crate::catalog::{self, Defaults, WriteLimits};
+use crate::catalog::{self, Defaults, OwnMapping, WriteLimits};
 use crate::causes::{one_line, with_hint};
 use crate::cli::RunArguments;
 use crate::http::BuildError;
 use crate::jq::{self, Jq};
+use crate::resource_config;
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
 use crate::sync::{Ending, Progress, Resync, ResyncError, ResyncReport};
@@ -211,6 +212,16 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     names.dedup();
     let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
         .map_err(|error| not_started(&error, error.hint()))?;
+    let limits = jq::Limits::default();
+    let jq = Arc::new(Jq::new(settings.jq_environment.clone(), limits.clone()));
+    if let Some(OwnMapping { origin, text }) = &defaults.own_mapping {
+        // Here its mistakes have a line and a column; in Port they would be
+        // stored first and found at every resync.
+        resource_config::parse_text(text, origin, &names, &jq).map_err(|invalid| {
+            tracing::error!("Cannot start: {invalid}");
+            Exit::NotStarted
+        })?;
+    }
     let preparation = catalog::Preparation {
         kind: &settings.integration.kind,
         initialize: settings.initialize_port_resources,
@@ -229,11 +240,10 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
             }
         })?;
 
-    let limits = jq::Limits::default();
     Ok(Resync {
         port,
         sources,
-        jq: Arc::new(Jq::new(settings.jq_environment.clone(), limits.clone())),
+        jq,
         jq_limits: limits,
         write_limits: WriteLimits {
             batch_entities: settings.upsert.batch_max_length,
@@ -254,7 +264,7 @@ fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
     for account in &settings.sources.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;
         let client = StatuspageClient::new(account, &settings.outbound, limit)?;
-        let source = Statuspage::new(client, account.page_ids.clone());
+        let source = Statuspage::new(client, account.name.clone(), account.page_ids.clone());
         let label = label(SourceName::Statuspage, account.name.as_deref());
         sources.push((label, Arc::new(source)));
     }
@@ -262,7 +272,10 @@ fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
         let limit = settings.rate_limits.pagerduty_per_minute;
         let client = PagerdutyClient::new(account, &settings.outbound, limit)?;
         let label = label(SourceName::Pagerduty, account.name.as_deref());
-        sources.push((label, Arc::new(Pagerduty::new(client))));
+        sources.push((
+            label,
+            Arc::new(Pagerduty::new(client, account.name.clone())),
+        ));
     }
     Ok(sources)
 }

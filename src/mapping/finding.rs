@@ -19,6 +19,8 @@ pub enum Severity {
 pub enum Cause {
     /// Null or no output where a value was hoped for.
     Null,
+    /// No identifier, or no blueprint: a way to say that an object has no entity.
+    LeftOut,
     /// The expression failed or went over its limits.
     Failed,
     /// An output of a type that cannot be used there.

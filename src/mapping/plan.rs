@@ -10,7 +10,7 @@ use super::{
     finding::{Cause, Findings, Severity},
     items,
     raw::{Column, Consumer, Object, RawBatch},
-    subject::Subject,
+    subject::{Dropped, Subject},
 };
 use crate::{
     jq::{Limits, Step},
@@ -172,8 +172,9 @@ impl<'a> Plan<'a> {
         mapped.examined += 1;
         match self.is_selected(&subject, missing, &mut mapped.findings) {
             Some(true) => match self.entity(&mut subject, missing, &mut mapped.findings) {
-                Some(entity) => mapped.entities.push(entity),
-                None => mapped.failed += 1,
+                Ok(entity) => mapped.entities.push(entity),
+                Err(Dropped::LeftOut) => mapped.filtered_out += 1,
+                Err(Dropped::Lost) => mapped.failed += 1,
             },
             Some(false) => mapped.filtered_out += 1,
             None => mapped.failed += 1,
@@ -197,13 +198,13 @@ impl<'a> Plan<'a> {
         subject: &mut Subject<'_>,
         missing: &[bool],
         findings: &mut Findings,
-    ) -> Option<Entity> {
+    ) -> Result<Entity, Dropped> {
         if self
             .identity
             .iter()
             .any(|part| subject.is_blind(part, missing, findings))
         {
-            return None;
+            return Err(Dropped::Lost);
         }
         let mapping = &self.config.mapping;
         let identifier = subject.identifier(&mapping.identifier, findings)?;
@@ -224,7 +225,7 @@ impl<'a> Plan<'a> {
                 .map(|(key, part)| ((*key).to_owned(), evaluation.template(part.mapping)))
                 .collect::<Map<_, _>>()
         };
-        Some(Entity {
+        Ok(Entity {
             identifier,
             blueprint,
             title: text(&self.title, &mut evaluation),

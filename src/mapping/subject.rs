@@ -16,6 +16,17 @@ use crate::{
 };
 
 const LOST: &str = "the object is lost";
+const LEFT_OUT: &str = "the object is left out";
+
+/// Why there is no entity for an object that was selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dropped {
+    /// The mapping gives it no identifier or no blueprint, and did not fail at
+    /// it. Ocean passes such objects over, and mappings rely on it.
+    LeftOut,
+    /// Something went wrong, so that the kind is not complete.
+    Lost,
+}
 
 pub(super) struct Subject<'a> {
     pub(super) input: Val,
@@ -46,23 +57,30 @@ impl Subject<'_> {
         &self,
         template: &Template,
         findings: &mut Findings,
-    ) -> Option<EntityIdentifier> {
+    ) -> Result<EntityIdentifier, Dropped> {
         let Template::Expression(expression) = template else {
             let found = self
                 .evaluation(Severity::Error, findings)
                 .template(template);
-            return (!found.is_null()).then_some(EntityIdentifier::Search(found));
+            return if found.is_null() {
+                Err(Dropped::Lost)
+            } else {
+                Ok(EntityIdentifier::Search(found))
+            };
         };
         let (cause, message) = match first(expression, &self.input, self.limits) {
-            Ok(Some(Value::String(text))) => return self.checked(expression, text, findings),
+            Ok(Some(Value::String(text))) if text.is_empty() => {
+                return Err(self.left_out(findings, expression, "identifier"));
+            }
+            Ok(Some(Value::String(text))) => return Self::checked(expression, text, findings),
             Ok(Some(Value::Number(number))) => {
                 let text = number.to_string();
                 let whole = text.strip_suffix(".0").unwrap_or(&text);
-                return self.checked(expression, whole.to_owned(), findings);
+                return Self::checked(expression, whole.to_owned(), findings);
             }
             // An expression may build the search that a document could have spelt out.
             Ok(Some(Value::Object(search))) if search.contains_key("rules") => {
-                return Some(EntityIdentifier::Search(Value::Object(search)));
+                return Ok(EntityIdentifier::Search(Value::Object(search)));
             }
             Ok(Some(other)) => {
                 let found = json_type_name(&other);
@@ -71,27 +89,20 @@ impl Subject<'_> {
                     format!("gave {found} as identifier, Port wants a text; {LOST}"),
                 )
             }
-            Ok(None) => {
-                let remedy = "if it is not wanted, let selector.query leave it out";
-                (
-                    Cause::Null,
-                    format!("gave no identifier; {LOST} ({remedy})"),
-                )
-            }
+            Ok(None) => return Err(self.left_out(findings, expression, "identifier")),
             Err(error) => (Cause::Failed, format!("{error}; {LOST}")),
         };
         self.lost(findings, expression, cause, || message);
-        None
+        Err(Dropped::Lost)
     }
 
     fn checked(
-        &self,
         expression: &Expression,
         identifier: String,
         findings: &mut Findings,
-    ) -> Option<EntityIdentifier> {
+    ) -> Result<EntityIdentifier, Dropped> {
         let Err(refusal) = identifier::check(&identifier) else {
-            return Some(EntityIdentifier::Text(identifier));
+            return Ok(EntityIdentifier::Text(identifier));
         };
         let message = || {
             let remedy = identifier::remedy(expression.filter.text(), refusal)
@@ -99,28 +110,26 @@ impl Subject<'_> {
             format!("gave an identifier that Port would refuse: {refusal}{remedy}")
         };
         // What was refused is the best name the object has.
-        let sample = || {
-            Some(identifier)
-                .filter(|text| !text.is_empty())
-                .or_else(|| self.label.clone())
-        };
         findings.note(
             expression,
             (Severity::Error, Cause::Refused),
             message,
-            sample,
+            || Some(identifier),
         );
-        None
+        Err(Dropped::Lost)
     }
 
     pub(super) fn blueprint(
         &self,
         expression: &Expression,
         findings: &mut Findings,
-    ) -> Option<String> {
+    ) -> Result<String, Dropped> {
         let (cause, message) = match first(expression, &self.input, self.limits) {
             Ok(Some(Value::String(text))) => match identifier::check_blueprint(&text) {
-                Ok(()) => return Some(text),
+                Ok(()) => return Ok(text),
+                Err(identifier::Refusal::Empty) => {
+                    return Err(self.left_out(findings, expression, "blueprint"));
+                }
                 Err(refusal) => (
                     Cause::Refused,
                     format!("gave an identifier that no blueprint can have: {refusal}"),
@@ -133,11 +142,32 @@ impl Subject<'_> {
                     json_type_name(&other)
                 ),
             ),
-            Ok(None) => (Cause::Null, "gave no blueprint".to_owned()),
+            Ok(None) => return Err(self.left_out(findings, expression, "blueprint")),
             Err(error) => (Cause::Failed, error),
         };
         self.lost(findings, expression, cause, || format!("{message}; {LOST}"));
-        None
+        Err(Dropped::Lost)
+    }
+
+    /// Notes that the mapping has no entity for the object.
+    fn left_out(
+        &self,
+        findings: &mut Findings,
+        expression: &Expression,
+        missing: &'static str,
+    ) -> Dropped {
+        let message = || {
+            format!(
+                "gave no {missing}; {LEFT_OUT} (if that is meant, a condition in selector.query says so)"
+            )
+        };
+        findings.note(
+            expression,
+            (Severity::Warning, Cause::LeftOut),
+            message,
+            || self.label.clone().filter(|label| !label.is_empty()),
+        );
+        Dropped::LeftOut
     }
 
     /// For the fields, once it is known whose they are.

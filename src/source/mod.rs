@@ -33,6 +33,9 @@ pub trait Source: Send + Sync {
     /// The system this account belongs to.
     fn name(&self) -> SourceName;
 
+    /// What the settings call this account, where they name several.
+    fn account(&self) -> Option<&str>;
+
     /// One cheap request that shows whether the credentials are accepted.
     ///
     /// Only what makes a resync pointless is an error: an answer that refuses
@@ -130,6 +133,13 @@ pub enum SourceError {
         total: Option<u64>,
     },
 
+    /// Something that the settings name is not there for the credentials.
+    #[error("the Statuspage key does not see {}", named(ids))]
+    Unseen {
+        /// The status pages that are missing.
+        ids: Vec<String>,
+    },
+
     /// Whoever wanted the pages has gone.
     #[error("the listing was stopped")]
     Stopped,
@@ -143,7 +153,17 @@ impl SourceError {
             Self::CutShort { .. } => Some(
                 "narrow the selector's `apiQueryParams` (teams, statuses, dates) so that fewer objects are asked for at once",
             ),
+            Self::Unseen { .. } => Some(
+                "correct OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS, or give the key's owner access",
+            ),
             Self::Stopped => None,
         }
     }
+}
+
+/// "the page `a`", "the pages `a`, `b`".
+fn named(ids: &[String]) -> String {
+    let pages = if ids.len() == 1 { "page" } else { "pages" };
+    let quoted: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+    format!("the {pages} {}", quoted.join(", "))
 }

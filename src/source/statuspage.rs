@@ -24,16 +24,22 @@ use crate::settings::SourceName;
 /// One Statuspage key and the pages it is used for.
 pub struct Statuspage {
     client: Arc<StatuspageClient>,
+    account: Option<String>,
     page_ids: Vec<String>,
 }
 
 impl Statuspage {
     /// `page_ids` empty: every page that the key can see.
-    pub fn new(client: StatuspageClient, mut page_ids: Vec<String>) -> Self {
+    pub fn new(
+        client: StatuspageClient,
+        account: Option<String>,
+        mut page_ids: Vec<String>,
+    ) -> Self {
         let mut seen = HashSet::new();
         page_ids.retain(|id| !id.is_empty() && seen.insert(id.clone()));
         Self {
             client: Arc::new(client),
+            account,
             page_ids,
         }
     }
@@ -42,6 +48,10 @@ impl Statuspage {
 impl Source for Statuspage {
     fn name(&self) -> SourceName {
         SourceName::Statuspage
+    }
+
+    fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
@@ -195,21 +205,21 @@ impl Listing {
             })
             .cloned()
             .collect();
-        for unseen in self.page_ids.iter().filter(|wanted| {
-            !self
-                .pages
-                .get()
-                .is_some_and(|all| all.iter().any(|page| id(page) == Some(wanted)))
-        }) {
-            tracing::warn!(
-                page_id = %unseen,
-                "The Statuspage key does not see the page `{unseen}`. Hint: correct OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS, or give the key's owner access"
-            );
+        let unseen: Vec<String> = self
+            .page_ids
+            .iter()
+            .filter(|named| !wanted.iter().any(|page| id(page) == Some(named)))
+            .cloned()
+            .collect();
+        if !wanted.is_empty() {
+            pages.send(views(Collection::Pages, wanted)).await?;
         }
-        if wanted.is_empty() {
-            return Ok(());
+        // Left unsaid, a page that lost its reader would look like one that is gone.
+        if unseen.is_empty() {
+            Ok(())
+        } else {
+            Err(SourceError::Unseen { ids: unseen })
         }
-        pages.send(views(Collection::Pages, wanted)).await
     }
 
     async fn page_ids(&self) -> Result<Vec<String>, SourceError> {

@@ -181,7 +181,7 @@ impl Resync {
         };
         let read_all = async {
             join_all(self.sources.iter().map(|source| {
-                running.run_source(source.datasets(configs, started), sender.clone())
+                running.run_source(&**source, source.datasets(configs, started), sender.clone())
             }))
             .await;
             drop(sender);
@@ -234,16 +234,26 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    async fn run_source(&self, datasets: Vec<Dataset>, catalog: mpsc::Sender<ToWrite>) {
+    async fn run_source(
+        &self,
+        source: &dyn Source,
+        datasets: Vec<Dataset>,
+        catalog: mpsc::Sender<ToWrite>,
+    ) {
         stream::iter(datasets)
             .for_each_concurrent(DATASETS_AT_A_TIME, |dataset| {
-                self.run_dataset(dataset, catalog.clone())
+                self.run_dataset(source.account(), dataset, catalog.clone())
             })
             .await;
     }
 
     /// Lists one dataset, maps its pages as they come and hands on what they gave.
-    async fn run_dataset(&self, dataset: Dataset, catalog: mpsc::Sender<ToWrite>) {
+    async fn run_dataset(
+        &self,
+        account: Option<&str>,
+        dataset: Dataset,
+        catalog: mpsc::Sender<ToWrite>,
+    ) {
         let clock = Instant::now();
         let name = dataset.name().to_owned();
         let views = dataset.views().to_vec();
@@ -280,7 +290,7 @@ impl Running<'_> {
             .map(|consumer| &consumer.config);
         for config in configs {
             if let Err(error) = &listed {
-                self.fail(config, explain(error));
+                self.fail(config, explain(account, error));
             }
             self.note(config, |tally| {
                 tally.duration = tally.duration.max(clock.elapsed());
@@ -343,6 +353,10 @@ fn labels(configs: &[Arc<ResourceConfig>]) -> Vec<String> {
         .collect()
 }
 
-fn explain(error: &SourceError) -> String {
-    with_hint(error, error.hint())
+fn explain(account: Option<&str>, error: &SourceError) -> String {
+    let explained = with_hint(error, error.hint());
+    match account {
+        Some(account) => format!("account `{account}`: {explained}"),
+        None => explained,
+    }
 }

@@ -117,6 +117,41 @@ async fn resources_of_ones_own_replace_the_defaults() {
 }
 
 #[tokio::test]
+async fn mistakes_in_a_mapping_of_ones_own_are_shown_where_they_stand() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("port-app-config.yaml");
+    std::fs::write(
+        &file,
+        concat!(
+            "resources:\n",
+            "  - kind: statuspage\n",
+            "    selector: {query: \"true\"}\n",
+            "    port:\n",
+            "      entity:\n",
+            "        mappings:\n",
+            "          identifier: .id\n",
+            "          title: .name |\n",
+            "          blueprint: '\"page\"'\n",
+        ),
+    )
+    .unwrap();
+    let environment = with(
+        sandbox.environment_for(SourceName::Statuspage),
+        "OCEAN__RESOURCES_PATH",
+        directory.path().to_str().unwrap(),
+    );
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(2);
+
+    let errors = outcome.logged("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let place = format!("{}:8:18", file.display());
+    assert!(errors[0].contains(&place), "{errors:?}");
+    assert!(sandbox.port.integration().is_none());
+}
+
+#[tokio::test]
 async fn an_integration_that_port_hosts_is_not_run_here_as_well() {
     let sandbox = small_sandbox().await;
     sandbox.port.insert_integration(

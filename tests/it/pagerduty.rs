@@ -228,6 +228,15 @@ async fn objects_of_several_accounts_come_into_one_catalog() {
     let things = us.port.entities("thing");
     assert_eq!(things.len(), us.pagerduty.count("services") + 1);
     assert!(things.contains_key("PEU1"));
+
+    eu.pagerduty
+        .fault(Matcher::get("/services"), Answer::status(404), 1);
+    let outcome = portolan(&["run"], &environment).await.expect_code(3);
+    let errors = outcome.logged("ERROR");
+    assert!(
+        errors.iter().any(|error| error.contains("account `eu`")),
+        "{errors:?}"
+    );
 }
 
 #[tokio::test]

@@ -146,9 +146,11 @@ async fn a_status_page_that_the_key_may_not_read_does_not_hide_the_others() {
     );
     assert!(
         outcome
-            .logged("WARNING")
+            .logged("ERROR")
             .iter()
-            .any(|warning| warning.contains("`gone`"))
+            .any(|error| error.contains("does not see the page `gone`")),
+        "{:?}",
+        outcome.logged("ERROR")
     );
 }
 

@@ -34,13 +34,15 @@ use crate::settings::SourceName;
 /// One PagerDuty account.
 pub struct Pagerduty {
     client: Arc<PagerdutyClient>,
+    account: Option<String>,
 }
 
 impl Pagerduty {
     /// A source that asks with `client`.
-    pub fn new(client: PagerdutyClient) -> Self {
+    pub fn new(client: PagerdutyClient, account: Option<String>) -> Self {
         Self {
             client: Arc::new(client),
+            account,
         }
     }
 }
@@ -48,6 +50,10 @@ impl Pagerduty {
 impl Source for Pagerduty {
     fn name(&self) -> SourceName {
         SourceName::Pagerduty
+    }
+
+    fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
