@@ -95,6 +95,11 @@ impl Outcome {
         matches!(self, Self::Status(420 | 429))
     }
 
+    /// Whether the answer would be the same again.
+    pub(crate) const fn is_final(self) -> bool {
+        matches!(self.effect(), Effect::Final)
+    }
+
     const fn effect(self) -> Effect {
         match self {
             Self::Status(420 | 429) | Self::NotConnected => Effect::None,

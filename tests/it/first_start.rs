@@ -66,6 +66,21 @@ async fn a_set_up_that_fails_is_taken_back_and_made_up_for_by_the_next_start() {
 }
 
 #[tokio::test]
+async fn half_an_answer_about_a_blueprint_is_asked_for_again() {
+    let sandbox = small_sandbox().await;
+    // Cut off, "there is no such blueprint" says nothing about the blueprint.
+    sandbox.port.fault(
+        Matcher::get("/v1/blueprints/statuspageIncident"),
+        Answer::truncated(),
+        2,
+    );
+
+    run_in(&sandbox).await.expect_code(0);
+
+    assert_eq!(sandbox.port.blueprints().len(), 11);
+}
+
+#[tokio::test]
 async fn nothing_is_created_when_the_settings_say_so() {
     let sandbox = small_sandbox().await;
     let environment = with(

@@ -122,6 +122,10 @@ pub struct Reply {
     pub ask_again: Option<Timestamp>,
     /// A quota counted by the day is used up.
     pub quota_spent: bool,
+    /// The body was cut short, so that what it explained is not known. Asking
+    /// again is worth more than the status alone: a 404 that the API explains
+    /// means "absent", one that nobody explains means nothing.
+    damaged: bool,
 }
 
 impl Reply {
@@ -176,6 +180,9 @@ impl HttpClient {
             };
             waited += began.elapsed();
             let (outcome, ordered, quota_spent) = match &result {
+                Ok(reply) if reply.damaged && Outcome::Status(reply.status).is_final() => {
+                    (Outcome::UnusableBody, None, reply.quota_spent)
+                }
                 Ok(reply) => (
                     Outcome::Status(reply.status),
                     self.rate_headers.ordered_wait(reply.status, &reply.headers),
@@ -238,10 +245,11 @@ impl HttpClient {
             let status = response.status().as_u16();
             self.pacer
                 .observe(self.rate_headers.announced(response.headers()));
-            let body = if (200..300).contains(&status) {
-                self.read_success(&mut response, request.expect).await?
+            let (body, damaged) = if (200..300).contains(&status) {
+                let body = self.read_success(&mut response, request.expect).await?;
+                (body, false)
             } else {
-                read_leniently(&mut response, ERROR_BODY_CAP).await
+                read_refusal(&mut response).await
             };
             let headers = std::mem::take(response.headers_mut());
             Ok(Reply {
@@ -251,6 +259,7 @@ impl HttpClient {
                 headers,
                 body,
                 ask_again: None,
+                damaged,
             })
         };
         timeout(self.deadline, exchange)
@@ -297,6 +306,18 @@ impl HttpClient {
                 problem,
             },
         }
+    }
+}
+
+/// What an answer other than 2xx says, and whether the rest of it got lost.
+async fn read_refusal(response: &mut reqwest::Response) -> (Option<Value>, bool) {
+    match body::read(response, ERROR_BODY_CAP).await {
+        Ok(body) => match serde_json::from_slice(&body) {
+            Ok(value) => (Some(value), false),
+            Err(error) => (None, error.is_eof() && !body.is_empty()),
+        },
+        Err(Unread::CutShort) => (None, true),
+        Err(Unread::TooLarge) => (None, false),
     }
 }
 

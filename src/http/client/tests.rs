@@ -313,3 +313,35 @@ async fn no_error_shows_a_credential_or_a_query() {
         assert!(said.contains("127.0.0.1"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_whose_explanation_got_lost_is_asked_for_again() {
+    let absent = || Answer::json(&json!({"error": "not_found"})).with_status(404);
+    let server = Server::answering([
+        absent().cut_short(),
+        Answer::status(404).body(r#"{"error": "not_fo"#),
+        absent(),
+    ])
+    .await;
+
+    let reply = client().send(&get(&server)).await.unwrap();
+
+    assert_eq!((reply.status, server.count()), (404, 3));
+    assert_eq!(reply.body, Some(json!({"error": "not_found"})));
+}
+
+#[tokio::test]
+async fn a_refusal_without_its_explanation_is_still_a_refusal() {
+    let cut = || {
+        Answer::json(&json!({"error": "conflict"}))
+            .with_status(409)
+            .cut_short()
+    };
+    let server = Server::answering([cut(), cut()]).await;
+
+    // It may have had an effect, so it is not repeated; its status says enough.
+    let reply = client().send(&post(&server)).await.unwrap();
+
+    assert_eq!((reply.status, server.count()), (409, 1));
+    assert_eq!(reply.body, None);
+}
