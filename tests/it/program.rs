@@ -146,7 +146,10 @@ pub(crate) async fn terminate_when(
         while !ready() {
             tokio::task::yield_now().await;
         }
-        let killed = Command::new("kill").args(["-TERM", &process]).status();
+        // The shell's own: a small machine has no program of that name.
+        let killed = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {process}")])
+            .status();
         assert!(killed.await.unwrap().success());
         child.wait_with_output().await.unwrap()
     };
