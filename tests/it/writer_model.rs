@@ -24,9 +24,8 @@ use tokio::sync::mpsc;
 use crate::installed::blueprint;
 use crate::program::small_sandbox;
 
-const CASES: u32 = 150;
+const CASES: u32 = 60;
 
-/// What surrounds the entities of a request.
 const BULK: &str = "/v1/blueprints/*/entities/bulk";
 
 /// Both relate to both.
@@ -514,4 +513,69 @@ fn port_holds_what_a_sequential_writer_would_leave() {
     if let Err(error) = outcome {
         panic!("{error}");
     }
+}
+
+/// An object without a null or a target that is not there.
+fn object(config: usize, blueprint: usize, identifier: usize) -> Object {
+    Object {
+        config,
+        blueprint,
+        identifier,
+        nulls: FIRST_RELATION,
+        targets: [0, 0],
+        is_spoilt: false,
+        page: None,
+    }
+}
+
+async fn expect_right(case: Case) {
+    let (sandbox, client) = port().await;
+    let (written, stored) = write(&sandbox, &client, &case).await;
+    check(&sandbox, &case, &written, stored).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_merged_into_a_waiting_entity_keeps_its_request_within_bounds() {
+    expect_right(Case {
+        configs: vec![ICON | FIRST_PROPERTY, TITLE | ICON | (FIRST_PROPERTY << 1)],
+        objects: vec![
+            object(0, 0, 1),
+            object(0, 0, 0),
+            object(0, 0, 2),
+            object(1, 0, 0),
+        ],
+        faults: Vec::new(),
+        merge: false,
+        create_missing: false,
+        batch_entities: 4,
+        batch_bytes: 300,
+        concurrency: 1,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_later_object_goes_to_the_postponed_one_though_another_config_has_one_waiting() {
+    let needing = Object {
+        nulls: 0,
+        targets: [1, 0],
+        ..object(0, 1, 0)
+    };
+    expect_right(Case {
+        configs: vec![TITLE | FIRST_RELATION, ICON],
+        objects: vec![
+            needing,
+            object(0, 1, 2),
+            object(1, 1, 0),
+            object(0, 1, 0),
+            object(0, 0, 1),
+        ],
+        faults: Vec::new(),
+        merge: true,
+        create_missing: false,
+        batch_entities: 2,
+        batch_bytes: 1 << 20,
+        concurrency: 1,
+    })
+    .await;
 }
