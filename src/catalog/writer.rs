@@ -202,9 +202,11 @@ impl Writer {
                     None => break,
                 }
             }
+            // What waits for a request may be of another resource config, and
+            // what is postponed is sent after it: it would overwrite this.
             let left = self
-                .merge_into_waiting(fingerprint, pending)
-                .and_then(|left| self.merge_into_postponed(fingerprint, left));
+                .merge_into_postponed(fingerprint, pending)
+                .and_then(|left| self.merge_into_waiting(fingerprint, left));
             match left {
                 Some(left) => pending = left,
                 None => return,
@@ -270,7 +272,8 @@ impl Writer {
     }
 
     /// If the entity still waits to be sent, what comes later is laid over it:
-    /// one request must not hold an entity twice. Gives back what found none.
+    /// one request must not hold an entity twice. Gives back what found none,
+    /// and what has grown too large for the request that it waited for.
     fn merge_into_waiting(
         &mut self,
         fingerprint: Fingerprint,
@@ -279,17 +282,23 @@ impl Writer {
         let Some(buffer) = self.buffers.get_mut(&pending.entity.blueprint) else {
             return Some(pending);
         };
-        let Some(waiting) = buffer
+        let Some(place) = buffer
             .entities
-            .iter_mut()
-            .find(|waiting| waiting.fingerprint == Some(fingerprint))
+            .iter()
+            .position(|waiting| waiting.fingerprint == Some(fingerprint))
         else {
             return Some(pending);
         };
+        let waiting = &mut buffer.entities[place];
         buffer.bytes -= waiting.body.len();
         waiting.absorb(pending, self.options.merge);
         buffer.bytes += waiting.body.len();
-        None
+        if buffer.bytes + ENVELOPE_BYTES <= self.limits.batch_bytes {
+            return None;
+        }
+        let grown = buffer.entities.remove(place);
+        buffer.bytes -= grown.body.len() + 1;
+        Some(grown)
     }
 
     /// If an earlier object of the same resource config waits for its relation

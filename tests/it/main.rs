@@ -19,4 +19,5 @@ mod settings;
 mod sharing;
 mod statuspage;
 mod stopping;
+mod writer_model;
 mod writing;

@@ -1,0 +1,581 @@
+//! The writer leaves in Port what a sequential one would: one that writes an
+//! object after the other, in the order of resource configs and of arrival.
+//!
+//! Whatever the interleaving of pages, the bounds of the requests, and what
+//! goes wrong on the way. What was refused is only counted: which of its
+//! objects Port saw depends on what was merged before it was sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use portolan::api::{PortClient, UpsertOptions};
+use portolan::catalog::{ToWrite, WriteLimits, Writer, Written};
+use portolan::mapping::{Entity, EntityIdentifier};
+use portolan::resource_config::MappedFields;
+use portolan::sandbox::{Answer, Matcher, Sandbox};
+use portolan::settings::{IntegrationSettings, OutboundSettings, PortSettings, ProxySettings};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use crate::installed::blueprint;
+use crate::program::small_sandbox;
+
+const CASES: u32 = 60;
+
+const BULK: &str = "/v1/blueprints/*/entities/bulk";
+
+/// Both relate to both.
+const BLUEPRINTS: [&str; 2] = ["team", "page"];
+const IDENTIFIERS: [&str; 3] = ["x", "y", "z"];
+const PROPERTIES: [&str; 2] = ["p", "q"];
+
+/// As many refusals are named.
+const NAMED: usize = 5;
+
+/// One object that was mapped: by which resource config, to which entity.
+#[derive(Clone, Debug)]
+struct Object {
+    config: usize,
+    blueprint: usize,
+    identifier: usize,
+    /// Which of the fields that its resource config maps come out as null.
+    nulls: u8,
+    /// Relation targets by their number, beyond `IDENTIFIERS` one that never comes.
+    targets: [usize; 2],
+    /// A value that the blueprint refuses.
+    is_spoilt: bool,
+    /// Begins a new page, and whether the writer may catch up before it.
+    page: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Status(u16),
+    Cut,
+    CutMidBody,
+    Late,
+    /// An answer that mentions no entity.
+    Blank,
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    /// Per resource config: the fields that it maps, as bits.
+    configs: Vec<u8>,
+    objects: Vec<Object>,
+    faults: Vec<(usize, Fault)>,
+    merge: bool,
+    create_missing: bool,
+    batch_entities: usize,
+    batch_bytes: usize,
+    concurrency: usize,
+}
+
+const TITLE: u8 = 1;
+const ICON: u8 = 2;
+const FIRST_PROPERTY: u8 = 4;
+const FIRST_RELATION: u8 = 16;
+
+impl Case {
+    fn maps(&self, config: usize, field: u8) -> bool {
+        self.configs[config] & field != 0
+    }
+
+    fn mapped_fields(&self) -> Vec<MappedFields> {
+        (0..self.configs.len())
+            .map(|config| MappedFields {
+                title: self.maps(config, TITLE),
+                icon: self.maps(config, ICON),
+                team: false,
+                properties: self.names(config, FIRST_PROPERTY, PROPERTIES),
+                relations: self.names(config, FIRST_RELATION, BLUEPRINTS),
+            })
+            .collect()
+    }
+
+    fn names(&self, config: usize, first: u8, all: [&str; 2]) -> BTreeSet<String> {
+        (0..2)
+            .filter(|place| self.maps(config, first << place))
+            .map(|place| all[place].to_owned())
+            .collect()
+    }
+
+    /// What the mapping made of the `number`th object.
+    fn entity(&self, number: usize) -> Entity {
+        let object = &self.objects[number];
+        let value = |field: u8, name: &str| {
+            let text = if object.nulls & field == 0 {
+                json!(format!("{name}-{number}"))
+            } else {
+                Value::Null
+            };
+            self.maps(object.config, field).then_some(text)
+        };
+        let mut properties = Map::new();
+        let mut relations = Map::new();
+        for place in 0..2 {
+            let name = PROPERTIES[place];
+            if let Some(value) = value(FIRST_PROPERTY << place, name) {
+                properties.insert(name.to_owned(), value);
+            }
+            if let Some(value) = value(FIRST_RELATION << place, "") {
+                let target = IDENTIFIERS.get(object.targets[place]).unwrap_or(&"nowhere");
+                let target = if value.is_null() {
+                    value
+                } else {
+                    json!(target)
+                };
+                relations.insert(BLUEPRINTS[place].to_owned(), target);
+            }
+        }
+        if object.is_spoilt {
+            properties.insert("n".to_owned(), json!("no number"));
+        }
+        Entity {
+            identifier: EntityIdentifier::Text(IDENTIFIERS[object.identifier].to_owned()),
+            blueprint: BLUEPRINTS[object.blueprint].to_owned(),
+            title: value(TITLE, "title"),
+            icon: value(ICON, "icon"),
+            team: None,
+            properties,
+            relations,
+        }
+    }
+
+    /// The objects of each entity in the order of a sequential writer.
+    fn in_order(&self) -> BTreeMap<(usize, usize), Vec<usize>> {
+        let mut order: Vec<usize> = (0..self.objects.len()).collect();
+        order.sort_by_key(|&number| self.objects[number].config);
+        let mut entities: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for number in order {
+            let object = &self.objects[number];
+            entities
+                .entry((object.blueprint, object.identifier))
+                .or_default()
+                .push(number);
+        }
+        entities
+    }
+
+    /// What is to be in Port: the fields that are not null.
+    fn expected(&self, objects: &[usize]) -> BTreeMap<String, Value> {
+        let mut fields = BTreeMap::new();
+        for &number in objects {
+            if !self.merge {
+                fields.clear();
+            }
+            fields.extend(fields_of(
+                &serde_json::to_value(self.entity(number)).unwrap(),
+            ));
+        }
+        fields.retain(|_, value| !value.is_null());
+        fields
+    }
+
+    /// The entities whose every object Port can take, whatever comes first.
+    fn acceptable(&self) -> BTreeSet<(usize, usize)> {
+        let entities = self.in_order();
+        let mut found = BTreeSet::new();
+        loop {
+            let known = found.len();
+            for (&key, objects) in &entities {
+                let is_fine = |&number: &usize| {
+                    let entity = self.entity(number);
+                    let is_there = |place: usize| {
+                        let target = &entity.relations.get(BLUEPRINTS[place]);
+                        target.and_then(Value::as_str).is_none_or(|target| {
+                            let at = IDENTIFIERS.iter().position(|name| *name == target);
+                            at.is_some_and(|at| found.contains(&(place, at)) || key == (place, at))
+                                || self.create_missing
+                        })
+                    };
+                    !self.objects[number].is_spoilt && is_there(0) && is_there(1)
+                };
+                if objects.iter().all(is_fine) {
+                    found.insert(key);
+                }
+            }
+            if found.len() == known {
+                return found;
+            }
+        }
+    }
+}
+
+/// Title, icon, properties and relations side by side.
+fn fields_of(entity: &Value) -> BTreeMap<String, Value> {
+    let mut fields = BTreeMap::new();
+    for name in ["title", "icon"] {
+        if let Some(value) = entity.get(name) {
+            fields.insert(name.to_owned(), value.clone());
+        }
+    }
+    for part in ["properties", "relations"] {
+        for (name, value) in entity[part].as_object().into_iter().flatten() {
+            fields.insert(format!("{part}.{name}"), value.clone());
+        }
+    }
+    fields
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let object = (
+        0..3_usize,
+        0..2_usize,
+        0..3_usize,
+        any::<u8>(),
+        any::<u8>(),
+        [0..13_usize, 0..13_usize],
+        proptest::bool::weighted(0.05),
+        proptest::option::weighted(0.6, any::<bool>()),
+    )
+        .prop_map(
+            |(config, blueprint, identifier, some, others, targets, is_spoilt, page)| Object {
+                config,
+                blueprint,
+                identifier,
+                nulls: some & others,
+                targets: targets.map(|target| target / 4),
+                is_spoilt,
+                page,
+            },
+        );
+    let fault = prop_oneof![
+        3 => Just(Fault::Status(413)),
+        3 => Just(Fault::Status(422)),
+        1 => Just(Fault::Status(503)),
+        1 => Just(Fault::Cut),
+        1 => Just(Fault::CutMidBody),
+        6 => Just(Fault::Late),
+        3 => Just(Fault::Blank),
+    ];
+    (
+        proptest::collection::vec(0..64_u8, 1..4),
+        proptest::collection::vec(object, 1..14),
+        proptest::collection::vec((0..2_usize, fault), 0..3),
+        proptest::bool::weighted(0.7),
+        proptest::bool::weighted(0.3),
+        1..5_usize,
+        prop_oneof![Just(150_usize), Just(300), Just(1 << 20)],
+        1..5_usize,
+    )
+        .prop_map(
+            |(
+                configs,
+                mut objects,
+                faults,
+                merge,
+                create_missing,
+                batch_entities,
+                batch_bytes,
+                concurrency,
+            )| {
+                for object in &mut objects {
+                    object.config %= configs.len();
+                }
+                Case {
+                    configs,
+                    objects,
+                    faults,
+                    merge,
+                    create_missing,
+                    batch_entities,
+                    batch_bytes,
+                    concurrency,
+                }
+            },
+        )
+}
+
+fn client(sandbox: &Sandbox) -> PortClient {
+    let environment: BTreeMap<String, String> = sandbox.environment().into_iter().collect();
+    let setting = |name: &str| environment[&format!("OCEAN__{name}")].clone();
+    PortClient::new(
+        &PortSettings {
+            base_url: setting("PORT__BASE_URL").parse().unwrap(),
+            client_id: setting("PORT__CLIENT_ID"),
+            client_secret: setting("PORT__CLIENT_SECRET").into(),
+        },
+        &IntegrationSettings {
+            identifier: setting("INTEGRATION__IDENTIFIER"),
+            kind: setting("INTEGRATION__TYPE"),
+            incremental_sync_enabled: false,
+            incremental_sync_interval: Duration::from_secs(3_600),
+        },
+        &OutboundSettings {
+            client_timeout: Duration::from_secs(20),
+            verify_port: false,
+            verify_third_party: false,
+            system_authorities: true,
+            extra_ca_files: Vec::new(),
+            extra_ca_dirs: Vec::new(),
+            proxies: ProxySettings::default(),
+        },
+    )
+    .unwrap()
+}
+
+/// A Port with the blueprints and nothing in them.
+async fn port() -> (Sandbox, PortClient) {
+    let sandbox = small_sandbox().await;
+    let properties = [("p", "string"), ("q", "string"), ("n", "number")];
+    for name in BLUEPRINTS {
+        blueprint(&sandbox, name, &[], &[]);
+    }
+    for name in BLUEPRINTS {
+        blueprint(
+            &sandbox,
+            name,
+            &properties,
+            &[("team", "team"), ("page", "page")],
+        );
+    }
+    let client = client(&sandbox);
+    (sandbox, client)
+}
+
+/// Empties Port and writes what the case says.
+async fn write(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Written>, u64) {
+    for name in BLUEPRINTS {
+        for identifier in sandbox.port.entities(name).keys() {
+            sandbox.port.remove_entity(name, identifier);
+        }
+    }
+    sandbox.port.clear_faults();
+    sandbox.port.clear_requests();
+    for (blueprint, fault) in &case.faults {
+        let answer = match fault {
+            Fault::Status(status) => Answer::status(*status),
+            Fault::Cut => Answer::cut(),
+            Fault::CutMidBody => Answer::cut_mid_body(),
+            Fault::Late => Answer::real().after(Duration::from_millis(8)),
+            Fault::Blank => Answer::json(200, &json!({"ok": true, "entities": [], "errors": []})),
+        };
+        let path = BULK.replace('*', BLUEPRINTS[*blueprint]);
+        sandbox.port.fault(Matcher::post(&path), answer, 1);
+    }
+
+    let stored = Arc::new(AtomicU64::new(0));
+    let writer = Writer::new(
+        client.clone(),
+        UpsertOptions {
+            merge: case.merge,
+            create_missing_related_entities: case.create_missing,
+            validation_only: false,
+            event_type: "resync",
+            resync_id: None,
+        },
+        WriteLimits {
+            batch_entities: case.batch_entities,
+            batch_bytes: case.batch_bytes,
+            concurrency: case.concurrency,
+        },
+        case.mapped_fields(),
+        Arc::clone(&stored),
+    );
+    let (sender, receiver) = mpsc::channel(1);
+    let sending = async move {
+        let mut page: Option<ToWrite> = None;
+        for number in 0..case.objects.len() {
+            let object = &case.objects[number];
+            let is_new = page
+                .as_ref()
+                .is_none_or(|page| page.config != object.config);
+            if (is_new || object.page.is_some())
+                && let Some(full) = page.take()
+            {
+                sender.send(full).await.ok().unwrap();
+                if object.page == Some(true) {
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+            }
+            page.get_or_insert_with(|| ToWrite {
+                config: object.config,
+                entities: Vec::new(),
+            })
+            .entities
+            .push(case.entity(number));
+        }
+        if let Some(full) = page {
+            sender.send(full).await.ok().unwrap();
+        }
+    };
+    let (written, ()) = tokio::join!(writer.run(receiver), sending);
+    (written, stored.load(Ordering::Relaxed))
+}
+
+/// Fails where Port, the counts or the requests are not what they should be.
+fn check(
+    sandbox: &Sandbox,
+    case: &Case,
+    written: &[Written],
+    stored: u64,
+) -> Result<(), TestCaseError> {
+    // Every object is accounted for, under its resource config.
+    for (config, counts) in written.iter().enumerate() {
+        let sent = case.objects.iter().filter(|object| object.config == config);
+        prop_assert_eq!(
+            counts.stored + counts.refused,
+            sent.count() as u64,
+            "resource config {}: {:?}",
+            config,
+            counts
+        );
+    }
+    prop_assert_eq!(
+        stored,
+        written.iter().map(|counts| counts.stored).sum::<u64>()
+    );
+
+    let was_refused = |blueprint: usize, identifier: usize, config: usize| {
+        let refusals = &written[config].refusals;
+        refusals.len() == NAMED
+            || refusals.iter().any(|refusal| {
+                refusal.blueprint == BLUEPRINTS[blueprint]
+                    && refusal.identifier == IDENTIFIERS[identifier]
+            })
+    };
+    let acceptable = case.acceptable();
+    // A request that is refused as a whole though nothing is wrong with it.
+    let is_wronged = case
+        .faults
+        .iter()
+        .any(|(_, fault)| matches!(fault, Fault::Status(413 | 422) | Fault::Blank));
+    for ((blueprint, identifier), objects) in case.in_order() {
+        let name = (BLUEPRINTS[blueprint], IDENTIFIERS[identifier]);
+        let refused = objects
+            .iter()
+            .any(|&number| was_refused(blueprint, identifier, case.objects[number].config));
+        if refused {
+            prop_assert!(
+                is_wronged
+                    || !acceptable.contains(&(blueprint, identifier))
+                    || written.iter().any(|counts| counts.refusals.len() == NAMED),
+                "{:?} was refused: {:?}",
+                name,
+                written
+            );
+            continue;
+        }
+        let entity = sandbox.port.entity(name.0, name.1);
+        prop_assert!(entity.is_some(), "{:?} is not there", name);
+        let mut found = fields_of(&entity.unwrap());
+        found.retain(|_, value| !value.is_null());
+        prop_assert_eq!(found, case.expected(&objects), "{:?}", name);
+    }
+
+    for request in sandbox.port.requests_to(&Matcher::post(BULK)) {
+        let body = request.json();
+        let entities = body["entities"].as_array().unwrap();
+        let identifiers: BTreeSet<&str> = entities
+            .iter()
+            .map(|entity| entity["identifier"].as_str().unwrap())
+            .collect();
+        prop_assert_eq!(identifiers.len(), entities.len(), "twice in {}", body);
+        prop_assert!(entities.len() <= case.batch_entities, "{}", body);
+        prop_assert!(
+            entities.len() == 1 || request.body_bytes <= case.batch_bytes,
+            "{} bytes: {}",
+            request.body_bytes,
+            body
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn port_holds_what_a_sequential_writer_would_leave() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (sandbox, client) = runtime.block_on(port());
+    let cases_run = std::env::var("WRITER_MODEL_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(CASES);
+    let config = Config {
+        cases: cases_run,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    // The same cases every time.
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let outcome = runner.run(&cases(), |case| {
+        let (written, stored) = runtime.block_on(write(&sandbox, &client, &case));
+        check(&sandbox, &case, &written, stored)
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+/// An object without a null or a target that is not there.
+fn object(config: usize, blueprint: usize, identifier: usize) -> Object {
+    Object {
+        config,
+        blueprint,
+        identifier,
+        nulls: FIRST_RELATION,
+        targets: [0, 0],
+        is_spoilt: false,
+        page: None,
+    }
+}
+
+async fn expect_right(case: Case) {
+    let (sandbox, client) = port().await;
+    let (written, stored) = write(&sandbox, &client, &case).await;
+    check(&sandbox, &case, &written, stored).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_merged_into_a_waiting_entity_keeps_its_request_within_bounds() {
+    expect_right(Case {
+        configs: vec![ICON | FIRST_PROPERTY, TITLE | ICON | (FIRST_PROPERTY << 1)],
+        objects: vec![
+            object(0, 0, 1),
+            object(0, 0, 0),
+            object(0, 0, 2),
+            object(1, 0, 0),
+        ],
+        faults: Vec::new(),
+        merge: false,
+        create_missing: false,
+        batch_entities: 4,
+        batch_bytes: 300,
+        concurrency: 1,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_later_object_goes_to_the_postponed_one_though_another_config_has_one_waiting() {
+    let needing = Object {
+        nulls: 0,
+        targets: [1, 0],
+        ..object(0, 1, 0)
+    };
+    expect_right(Case {
+        configs: vec![TITLE | FIRST_RELATION, ICON],
+        objects: vec![
+            needing,
+            object(0, 1, 2),
+            object(1, 1, 0),
+            object(0, 1, 0),
+            object(0, 0, 1),
+        ],
+        faults: Vec::new(),
+        merge: true,
+        create_missing: false,
+        batch_entities: 2,
+        batch_bytes: 1 << 20,
+        concurrency: 1,
+    })
+    .await;
+}
