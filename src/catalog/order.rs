@@ -21,7 +21,8 @@ pub(super) fn waves(entities: &[&Entity]) -> Vec<Vec<usize>> {
                 known
             });
     // A relation names an identifier, not a blueprint: where two blueprints
-    // share one, the entity waits for both, which costs nothing but a wave.
+    // share one, the entity waits for both. That costs a wave, or makes a circle
+    // where there is none, which is why whoever sends the waves looks again.
     let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); entities.len()];
     let mut missing: Vec<usize> = vec![0; entities.len()];
     for (index, entity) in entities.iter().enumerate() {

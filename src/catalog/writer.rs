@@ -428,23 +428,31 @@ impl Writer {
         entities.push((pending, failure.reason));
     }
 
-    /// Sends what lacked a relation target once more, targets first.
+    /// Sends what lacked a relation target once more, targets first; and again
+    /// as long as that stores some of it, since the order goes by identifiers
+    /// alone and can be wrong where two blueprints share one.
     async fn retry_postponed(&mut self) {
-        let postponed = std::mem::take(&mut self.postponed).entities;
-        if postponed.is_empty() {
-            return;
+        let mut before = usize::MAX;
+        while (1..before).contains(&self.postponed.entities.len()) {
+            before = self.postponed.entities.len();
+            tracing::info!(
+                entities = before,
+                "Storing {before} entities again whose relation targets were missing"
+            );
+            let postponed = std::mem::take(&mut self.postponed).entities;
+            self.send_in_waves(postponed).await;
         }
-        tracing::info!(
-            entities = postponed.len(),
-            "Storing {} entities again whose relation targets were missing",
-            postponed.len()
-        );
-        let waves = order::waves(
-            &postponed
-                .iter()
-                .map(|(pending, _)| &pending.entity)
-                .collect::<Vec<_>>(),
-        );
+        for (pending, reason) in std::mem::take(&mut self.postponed).entities {
+            self.refuse(&pending.shares, &pending.entity, &reason);
+        }
+    }
+
+    async fn send_in_waves(&mut self, postponed: Vec<(Pending, String)>) {
+        let entities: Vec<&Entity> = postponed
+            .iter()
+            .map(|(pending, _)| &pending.entity)
+            .collect();
+        let waves = order::waves(&entities);
         let mut postponed: Vec<Option<Pending>> = postponed
             .into_iter()
             .map(|(pending, _)| Some(pending))
@@ -466,9 +474,6 @@ impl Writer {
                 self.enqueue(pending).await;
             }
             self.flush_all().await;
-        }
-        for (pending, reason) in std::mem::take(&mut self.postponed).entities {
-            self.refuse(&pending.shares, &pending.entity, &reason);
         }
     }
 

@@ -579,3 +579,30 @@ async fn a_later_object_goes_to_the_postponed_one_though_another_config_has_one_
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_identifier_in_two_blueprints_is_no_circle() {
+    // page z needs page x, which needs team z: by identifiers alone, a circle.
+    let second_relation = FIRST_RELATION << 1;
+    let page_z = Object {
+        nulls: 0,
+        targets: [0, 0],
+        ..object(0, 1, 2)
+    };
+    let page_x = Object {
+        nulls: 0,
+        targets: [2, 0],
+        ..object(2, 1, 0)
+    };
+    expect_right(Case {
+        configs: vec![second_relation, 0, FIRST_RELATION],
+        objects: vec![page_z, object(1, 0, 2), page_x],
+        faults: Vec::new(),
+        merge: false,
+        create_missing: false,
+        batch_entities: 2,
+        batch_bytes: 150,
+        concurrency: 1,
+    })
+    .await;
+}
