@@ -21,18 +21,14 @@ pub(super) struct Ledger {
     sets: Sets,
 }
 
-/// What was known of an entity before it was noted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Before {
-    /// Nobody wrote it.
-    New,
-    /// Only earlier resource configs did.
-    Earlier,
-    /// The same resource config did: its identifier expression gives one
-    /// identifier for two objects.
-    Same,
-    /// A later resource config did.
-    Later,
+/// Who had written an entity before it was noted. Both may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    /// The same resource config: its identifier expression gives one identifier
+    /// for two objects.
+    pub(super) by_same: bool,
+    /// A later resource config.
+    pub(super) by_later: bool,
 }
 
 impl Ledger {
@@ -46,19 +42,12 @@ impl Ledger {
 
     /// Notes that resource config `config` writes the entity.
     pub(super) fn note(&mut self, entity: Fingerprint, config: usize) -> Before {
-        let Some(&set) = self.writers.get(&entity) else {
-            self.writers.insert(entity, self.sets.with(&[], config));
-            return Before::New;
+        let known = self.writers(entity);
+        let before = Before {
+            by_same: known.contains(&config),
+            by_later: known.iter().any(|&writer| writer > config),
         };
-        let known = self.sets.members(set);
-        let before = if known.iter().any(|&writer| writer > config) {
-            Before::Later
-        } else if known.contains(&config) {
-            Before::Same
-        } else {
-            Before::Earlier
-        };
-        if !known.contains(&config) {
+        if !before.by_same {
             let known = known.to_vec();
             let set = self.sets.with(&known, config);
             self.writers.insert(entity, set);
@@ -114,10 +103,13 @@ mod tests {
         let mut ledger = Ledger::default();
         let entity = ledger.fingerprint("service", "a");
 
-        assert_eq!(ledger.note(entity, 1), Before::New);
-        assert_eq!(ledger.note(entity, 1), Before::Same);
-        assert_eq!(ledger.note(entity, 4), Before::Earlier);
-        assert_eq!(ledger.note(entity, 0), Before::Later);
+        let before = |by_same, by_later| Before { by_same, by_later };
+
+        assert_eq!(ledger.note(entity, 1), before(false, false));
+        assert_eq!(ledger.note(entity, 1), before(true, false));
+        assert_eq!(ledger.note(entity, 4), before(false, false));
+        assert_eq!(ledger.note(entity, 0), before(false, true));
+        assert_eq!(ledger.note(entity, 1), before(true, true));
         assert_eq!(ledger.writers(entity), [0, 1, 4]);
     }
 
@@ -127,8 +119,8 @@ mod tests {
         let service = ledger.fingerprint("service", "a");
         let team = ledger.fingerprint("team", "a");
 
-        assert_eq!(ledger.note(service, 0), Before::New);
-        assert_eq!(ledger.note(team, 0), Before::New);
+        assert_eq!(ledger.note(service, 0), Before::default());
+        assert_eq!(ledger.note(team, 0), Before::default());
         assert_ne!(
             ledger.fingerprint("ab", "c"),
             ledger.fingerprint("a", "bc"),

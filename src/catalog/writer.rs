@@ -25,7 +25,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
-use super::ledger::{Before, Fingerprint, Ledger};
+use super::ledger::{Fingerprint, Ledger};
 use super::order;
 use super::request::{Failure, Pending, Verdict, named, store};
 use crate::api::{PortClient, UpsertOptions};
@@ -175,15 +175,13 @@ impl Writer {
             EntityIdentifier::Search(_) => None,
         };
         if let Some(fingerprint) = fingerprint {
-            match self.ledger.note(fingerprint, config) {
-                Before::New | Before::Earlier => {}
-                Before::Same => self.note_collision(config, &entity),
-                Before::Later => {
-                    if !self.leave_to_others(fingerprint, &[config], &mut entity) {
-                        self.count_stored(&[(config, 1)]);
-                        return;
-                    }
-                }
+            let before = self.ledger.note(fingerprint, config);
+            if before.by_same {
+                self.note_collision(config, &entity);
+            }
+            if before.by_later && !self.leave_to_others(fingerprint, &[config], &mut entity) {
+                self.count_stored(&[(config, 1)]);
+                return;
             }
         }
         self.enqueue(Pending::new(config, entity, fingerprint))
