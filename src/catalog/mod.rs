@@ -7,11 +7,15 @@
 
 mod defaults;
 mod ledger;
+mod mapped;
 mod order;
 mod prepare;
 mod request;
+mod stale;
 mod writer;
 
 pub use defaults::{Defaults, DefaultsError, OwnMapping};
+pub use mapped::MappedEntities;
 pub use prepare::{Preparation, PrepareError, prepare};
+pub use stale::{Deletion, DeletionRules, Feed, Withheld, WithheldReason, delete_stale};
 pub use writer::{Refusal, ToWrite, WriteLimits, Writer, Written};

@@ -26,6 +26,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use super::ledger::{Fingerprint, Ledger};
+use super::mapped::MappedEntities;
 use super::order;
 use super::request::{Failure, Pending, Verdict, named, store};
 use crate::api::{PortClient, UpsertOptions};
@@ -67,6 +68,9 @@ pub struct WriteLimits {
 pub struct Written {
     /// Stored, each object that led to an entity counted.
     pub stored: u64,
+    /// Not sent, because Port has it as it is or a later resource config says
+    /// otherwise.
+    pub unchanged: u64,
     /// Refused by Port, or never answered.
     pub refused: u64,
     /// Some of the refused, with Port's reason.
@@ -147,8 +151,11 @@ impl Writer {
     }
 
     /// Writes until the senders are gone and everything is accounted for.
-    /// The result stands by index of the resource config.
-    pub async fn run(mut self, mut incoming: mpsc::Receiver<ToWrite>) -> Vec<Written> {
+    /// What was written stands by index of the resource config.
+    pub async fn run(
+        mut self,
+        mut incoming: mpsc::Receiver<ToWrite>,
+    ) -> (Vec<Written>, MappedEntities) {
         loop {
             tokio::select! {
                 // Answers first: they make room.
@@ -164,7 +171,11 @@ impl Writer {
         }
         self.flush_all().await;
         self.retry_postponed().await;
-        self.written
+        let mapped = MappedEntities {
+            ledger: self.ledger,
+            ..MappedEntities::default()
+        };
+        (self.written, mapped)
     }
 
     async fn accept(&mut self, config: usize, mut entity: Entity) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::progress_bar::Console;
 use super::{Exit, summary};
@@ -27,7 +28,9 @@ use crate::jq::{self, Jq};
 use crate::resource_config;
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
-use crate::sync::{Ending, Progress, Resync, ResyncError, ResyncReport};
+use crate::sync::{
+    Ending, Expressions, Progress, Reporting, Resync, ResyncError, ResyncReport, ResyncRequest,
+};
 use crate::telemetry::{self, LogFormat, Masker};
 
 /// What the end of a stopped run may take.
@@ -133,8 +136,10 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
     };
 
     let progress = Progress::default();
+    let request = ResyncRequest::default();
+    let stop = CancellationToken::new();
     let outcome = tokio::select! {
-        outcome = console.watch(&progress, resync.run(&progress)) => outcome,
+        outcome = console.watch(&progress, resync.run(&request, &progress, &stop)) => outcome,
         number = &mut termination => {
             tracing::warn!(
                 signal = number,
@@ -142,7 +147,7 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
                  missing. Hint: run it again"
             );
             // Whoever sent it does not wait for ever.
-            if timeout(SHUTDOWN, resync.tell_aborted()).await.is_err() {
+            if timeout(SHUTDOWN, resync.tell_aborted(None)).await.is_err() {
                 tracing::warn!("Could not tell Port in time that the resync was stopped");
             }
             return Finished { exit: Exit::Signalled(number), attempted: true, report: None };
@@ -213,10 +218,10 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
         .map_err(|error| not_started(&error, error.hint()))?;
     let limits = jq::Limits::default();
-    let jq = Arc::new(Jq::new(settings.jq_environment.clone(), limits.clone()));
     if let Some(OwnMapping { origin, text }) = &defaults.own_mapping {
         // Here its mistakes have a line and a column; in Port they would be
         // stored first and found at every resync.
+        let jq = Jq::new(settings.jq_environment.clone(), limits.clone());
         resource_config::parse_text(text, origin, &names, &jq).map_err(|invalid| {
             tracing::error!("Cannot start: {invalid}");
             Exit::NotStarted
@@ -243,12 +248,23 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
     Ok(Resync {
         port,
         sources,
-        jq,
+        expressions: Expressions::new(settings.jq_environment.clone(), limits.clone()),
         jq_limits: limits,
         write_limits: WriteLimits {
             batch_entities: settings.upsert.batch_max_length,
             batch_bytes: settings.upsert.batch_max_bytes,
             concurrency: settings.upsert.concurrency,
+        },
+        delete_batch: settings.upsert.deletion_batch_max_length,
+        reporting: Reporting {
+            send_examples: settings.send_raw_data_examples,
+            heartbeat: settings.status_heartbeat_interval,
+            webhook_url: settings
+                .metrics
+                .webhook_url
+                .clone()
+                .filter(|_| settings.metrics.enabled),
+            runtime: settings.runtime,
         },
         interval_minutes: settings
             .scheduled_resync_interval

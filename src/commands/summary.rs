@@ -81,6 +81,7 @@ mod tests {
             id: Uuid::nil(),
             duration: Duration::from_secs(61),
             kinds: vec![kind("component", 34, 27, 27, 0), broken],
+            ..ResyncReport::default()
         };
 
         insta::assert_snapshot!(table(&report), @"

@@ -46,6 +46,8 @@ pub struct RedisSettings {
 pub struct MetricsSettings {
     pub enabled: bool,
     pub webhook_url: Option<Url>,
+    /// Whether the names of Port Ocean are shown beside those of this program.
+    pub ocean_names: bool,
 }
 
 impl LiveEventSettings {
@@ -96,6 +98,7 @@ impl MetricsSettings {
         Self {
             enabled: reader.boolean("OCEAN__METRICS__ENABLED"),
             webhook_url: reader.url("OCEAN__METRICS__WEBHOOK_URL"),
+            ocean_names: reader.boolean("OCEAN__METRICS__OCEAN_NAMES"),
         }
     }
 }

@@ -121,6 +121,8 @@ pub struct Settings {
     pub live_events: LiveEventSettings,
     pub metrics: MetricsSettings,
     pub application: ApplicationSettings,
+    /// The file of the state database.
+    pub state_path: PathBuf,
     /// Everything that must never be seen in a log.
     pub secrets: Vec<SecretString>,
 }
@@ -246,6 +248,9 @@ fn read(reader: &mut Reader<'_>, environment: BTreeMap<String, OsString>) -> Opt
     let upsert = UpsertSettings::read(reader);
 
     let (integration, sources) = sources?;
+    let state_path = reader
+        .path("OCEAN__STATE_PATH")
+        .unwrap_or_else(|| default_state_path(&integration.identifier));
     let scheduled_minutes = reader.whole("OCEAN__SCHEDULED_RESYNC_INTERVAL");
     Some(Settings {
         port: port?,
@@ -270,8 +275,23 @@ fn read(reader: &mut Reader<'_>, environment: BTreeMap<String, OsString>) -> Opt
         live_events,
         metrics: MetricsSettings::read(reader),
         application: ApplicationSettings::read(reader),
+        state_path,
         secrets,
     })
+}
+
+/// Below the one directory that the Helm chart makes writable. The identifier is
+/// part of the name, so that two installations on one machine do not share a
+/// file; what could leave the directory is replaced.
+fn default_state_path(identifier: &str) -> PathBuf {
+    let name: String = identifier
+        .chars()
+        .map(|character| match character {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => character,
+            _ => '_',
+        })
+        .collect();
+    PathBuf::from(format!("/tmp/ocean/portolan-{name}.sqlite3"))
 }
 
 fn resources_origin(reader: &Reader<'_>) -> Option<ResourcesOrigin> {

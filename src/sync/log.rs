@@ -196,6 +196,7 @@ mod tests {
             id: Uuid::nil(),
             duration: Duration::from_millis(1_260),
             kinds,
+            ..ResyncReport::default()
         };
 
         let lines = Arc::new(Mutex::new(String::new()));

@@ -5,11 +5,18 @@
 //!    └── sources side by side, a few datasets of each at a time; every channel bounded
 //! ```
 
+mod expressions;
 mod log;
+mod measure;
 mod progress;
 mod report;
+mod reporting;
+mod request;
 mod resync;
 
+pub use expressions::Expressions;
 pub use progress::{KindProgress, Progress};
 pub use report::{Ending, KindReport, ResyncReport};
+pub use reporting::Reporting;
+pub use request::{ResyncRequest, Trigger};
 pub use resync::{Resync, ResyncError};

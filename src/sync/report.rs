@@ -2,20 +2,31 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::catalog::Written;
+use super::request::Trigger;
+use crate::catalog::{Deletion, Written};
 use crate::mapping::Findings;
+use crate::resource_config::ResourceConfig;
+use crate::settings::SourceName;
 
 /// What a resync did, kind by kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ResyncReport {
     /// Names the resync towards Port.
     pub id: Uuid,
+    /// Who wanted it.
+    pub trigger: Trigger,
+    pub started: Timestamp,
     /// From the first request to the last answer.
     pub duration: Duration,
     /// By index of the resource config.
     pub kinds: Vec<KindReport>,
+    /// What became of what the sources no longer have.
+    pub deletion: Deletion,
+    /// Whether it was asked to stop before its end.
+    pub stopped: bool,
 }
 
 /// What became of one resource config.
@@ -24,6 +35,12 @@ pub struct KindReport {
     /// The kind as the mapping writes it; with its place, `incidents (resources[7])`,
     /// where several resource configs have the same.
     pub kind: String,
+    /// The kind alone, as the mapping writes it.
+    pub kind_text: String,
+    /// Its place in the mapping.
+    pub index: usize,
+    /// Where its objects come from; none only for a kind of no source.
+    pub source: Option<SourceName>,
     /// Raw objects, after `itemsToParse`.
     pub fetched: u64,
     /// Objects that the selector left out.
@@ -44,6 +61,17 @@ pub struct KindReport {
 }
 
 impl KindReport {
+    /// Nothing has happened yet.
+    pub(super) fn new(config: &ResourceConfig, label: String) -> Self {
+        Self {
+            kind: label,
+            kind_text: config.kind_text.clone(),
+            index: config.index,
+            source: Some(config.kind.source()),
+            ..Self::default()
+        }
+    }
+
     /// Objects that are not in Port although they were selected.
     pub fn failed(&self) -> u64 {
         self.unmappable + self.written.refused
@@ -70,11 +98,8 @@ impl ResyncReport {
     /// How the resync ended, over all kinds.
     pub fn ending(&self) -> Ending {
         let broken = |kind: &KindReport| !kind.errors.is_empty();
-        if self
-            .kinds
-            .iter()
-            .all(|kind| kind.is_complete() && kind.failed() == 0)
-        {
+        let is_done = |kind: &KindReport| kind.is_complete() && kind.failed() == 0;
+        if self.kinds.iter().all(is_done) && self.deletion.is_done() {
             Ending::Done
         } else if self.kinds.iter().all(broken) && self.stored() == 0 {
             Ending::Failed
@@ -84,9 +109,10 @@ impl ResyncReport {
     }
 
     /// Whether Port shall be told that the resync failed: some kind is
-    /// incomplete. Refused entities alone do not make it so.
+    /// incomplete, or a deletion was withheld. Refused entities alone do not
+    /// make it so.
     pub fn is_incomplete(&self) -> bool {
-        self.kinds.iter().any(|kind| !kind.is_complete())
+        self.kinds.iter().any(|kind| !kind.is_complete()) || !self.deletion.is_done()
     }
 
     /// Entities stored in all.

@@ -1,8 +1,12 @@
 //! One resync: everything the mapping asks for, from the sources into Port.
 //!
 //! The mapping is read from Port each time, for people edit it there. A kind
-//! that fails does not stop the others; what it did deliver is written. Nothing
-//! is deleted yet.
+//! that fails does not stop the others; what it did deliver is written. When
+//! everything is written, what the sources no longer have is deleted, unless
+//! there is a reason not to.
+//!
+//! Asked to stop, it asks the sources for nothing more, writes what it has and
+//! deletes nothing.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +19,22 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::expressions::Expressions;
 use super::log;
+use super::measure;
 use super::progress::{KindProgress, Progress};
 use super::report::{Ending, KindReport, ResyncReport};
-use crate::api::{ApiError, PortClient, ResyncState, ResyncStatus, UpsertOptions};
-use crate::catalog::{ToWrite, WriteLimits, Writer};
+use super::reporting::{Reporter, Reporting};
+use super::request::ResyncRequest;
+use crate::api::{ApiError, Integration, PortClient, ResyncState, ResyncStatus, UpsertOptions};
+use crate::catalog::{
+    Deletion, DeletionRules, Feed, MappedEntities, ToWrite, WriteLimits, Writer, delete_stale,
+};
 use crate::causes::{one_line, with_hint};
-use crate::jq::{self, Jq};
+use crate::jq;
 use crate::mapping::{Mapped, map_batch};
 use crate::resource_config::{self, InvalidMapping, MappingDocument, ResourceConfig};
 use crate::settings::SourceName;
@@ -45,13 +56,16 @@ pub struct Resync {
     pub port: PortClient,
     /// Accounts to read from.
     pub sources: Vec<Arc<dyn Source>>,
-    /// Compiles the mapping's expressions; shared, so that a text that did not
-    /// change is compiled once.
-    pub jq: Arc<Jq>,
+    /// Compiles the mapping's expressions.
+    pub expressions: Expressions,
     /// Bounds of an expression's result.
     pub jq_limits: jq::Limits,
     /// Bounds of the requests to Port.
     pub write_limits: WriteLimits,
+    /// Entities in one deletion.
+    pub delete_batch: usize,
+    /// What Port is told meanwhile.
+    pub reporting: Reporting,
     /// Minutes between scheduled resyncs, told to Port; none without a schedule.
     pub interval_minutes: Option<u64>,
 }
@@ -84,34 +98,55 @@ impl ResyncError {
 
 impl Resync {
     /// Runs one resync and tells Port how it went.
-    pub async fn run(&self, progress: &Progress) -> Result<ResyncReport, ResyncError> {
-        let id = Uuid::new_v4();
-        let started = Timestamp::now();
-        self.tell(ResyncStatus::Running, Some(started)).await;
-        let outcome = self.attempt(id, started, progress).await;
+    ///
+    /// Once `stop` is cancelled it ends as soon as what it has is written; who
+    /// cannot wait for that drops it and calls [`Self::tell_aborted`].
+    pub async fn run(
+        &self,
+        request: &ResyncRequest,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> Result<ResyncReport, ResyncError> {
+        let attempt = Attempt {
+            id: Uuid::new_v4(),
+            started: Timestamp::now(),
+            request,
+            progress,
+            stop,
+        };
+        let next = request.next_scheduled;
+        self.tell(ResyncStatus::Running, Some(attempt.started), next)
+            .await;
+        let outcome = self.attempt(&attempt).await;
         let status = match &outcome {
+            _ if stop.is_cancelled() => ResyncStatus::Aborted,
             Ok(report) if report.ending() != Ending::Failed && !report.is_incomplete() => {
                 ResyncStatus::Completed
             }
             Ok(_) | Err(_) => ResyncStatus::Failed,
         };
-        self.tell(status, None).await;
+        self.tell(status, None, next).await;
         outcome
     }
 
     /// Tells Port that the resync was broken off.
-    pub async fn tell_aborted(&self) {
-        self.tell(ResyncStatus::Aborted, None).await;
+    pub async fn tell_aborted(&self, next_scheduled: Option<Timestamp>) {
+        self.tell(ResyncStatus::Aborted, None, next_scheduled).await;
     }
 
     /// The state is for people to look at; a resync does not depend on it.
     /// `started`: the resync begins with this; without it, it ends now.
-    async fn tell(&self, status: ResyncStatus, started: Option<Timestamp>) {
+    async fn tell(
+        &self,
+        status: ResyncStatus,
+        started: Option<Timestamp>,
+        next: Option<Timestamp>,
+    ) {
         let state = ResyncState {
             status,
             last_resync_start: started,
             last_resync_end: started.is_none().then(Timestamp::now),
-            next_resync: None,
+            next_resync: next,
             interval_in_minutes: self.interval_minutes,
         };
         if let Err(error) = self.port.set_resync_state(&state).await {
@@ -122,27 +157,43 @@ impl Resync {
         }
     }
 
-    async fn attempt(
+    async fn attempt(&self, attempt: &Attempt<'_>) -> Result<ResyncReport, ResyncError> {
+        let (integration, document) = self.read_mapping().await?;
+        if document.resources.is_empty() {
+            tracing::warn!(
+                "The mapping has no resources, so there is nothing to resync. Hint: edit it on the data source's page in Port"
+            );
+        }
+        let (reporter, telling) = self.reporting.start(&self.port, &integration, attempt.id);
+        let work = async {
+            let report = self.work(attempt, &document, &reporter).await;
+            reporter.ended(&report);
+            drop(reporter);
+            report
+        };
+        let (report, ()) = tokio::join!(work, telling);
+        measure::measure(&report);
+        log::report(&report, &document.resources);
+        Ok(report)
+    }
+
+    /// Lists, maps, writes, and deletes what is left over.
+    async fn work(
         &self,
-        id: Uuid,
-        started: Timestamp,
-        progress: &Progress,
-    ) -> Result<ResyncReport, ResyncError> {
+        attempt: &Attempt<'_>,
+        document: &MappingDocument,
+        reporter: &Reporter,
+    ) -> ResyncReport {
         let clock = Instant::now();
-        let document = self.read_mapping().await?;
         let configs = &document.resources;
         let labels = labels(configs);
-        let tallies: Vec<Mutex<KindReport>> = labels
+        let tallies: Vec<Mutex<KindReport>> = configs
             .iter()
-            .map(|label| {
-                Mutex::new(KindReport {
-                    kind: label.clone(),
-                    ..KindReport::default()
-                })
-            })
+            .zip(&labels)
+            .map(|(config, label)| Mutex::new(KindReport::new(config, label.clone())))
             .collect();
         // Only the first resync of a progress sets its kinds.
-        let kinds = progress.kinds.get_or_init(|| {
+        let kinds = attempt.progress.kinds.get_or_init(|| {
             labels
                 .iter()
                 .map(|label| KindProgress {
@@ -151,11 +202,7 @@ impl Resync {
                 })
                 .collect()
         });
-        if configs.is_empty() {
-            tracing::warn!(
-                "The mapping has no resources, so there is nothing to resync. Hint: edit it on the data source's page in Port"
-            );
-        }
+        reporter.began(configs);
 
         let writer = Writer::new(
             self.port.clone(),
@@ -164,66 +211,115 @@ impl Resync {
                 create_missing_related_entities: document.create_missing_related_entities,
                 validation_only: false,
                 event_type: "resync",
-                resync_id: Some(id.to_string()),
+                resync_id: Some(attempt.id.to_string()),
             },
             self.write_limits,
             configs
                 .iter()
                 .map(|config| config.mapped_fields())
                 .collect(),
-            Arc::clone(&progress.stored),
+            Arc::clone(&attempt.progress.stored),
         );
         let (sender, receiver) = mpsc::channel(WAITING_ENTITIES);
         let running = Running {
             tallies: &tallies,
             kinds,
             limits: &self.jq_limits,
+            reporter,
         };
         let read_all = async {
-            join_all(self.sources.iter().map(|source| {
-                running.run_source(&**source, source.datasets(configs, started), sender.clone())
-            }))
-            .await;
+            let listings = join_all(self.sources.iter().map(|source| {
+                let datasets = source.datasets(configs, attempt.started);
+                running.run_source(&**source, datasets, sender.clone())
+            }));
+            tokio::select! {
+                _ = listings => {}
+                () = attempt.stop.cancelled() => running.break_off(configs),
+            }
             drop(sender);
         };
-        let (written, ()) = tokio::join!(writer.run(receiver), read_all);
+        let ((written, mapped), ()) = tokio::join!(writer.run(receiver), read_all);
 
-        let mut reports: Vec<KindReport> = tallies
+        let mut kinds: Vec<KindReport> = tallies
             .into_iter()
             .map(|tally| tally.into_inner().unwrap_or_else(PoisonError::into_inner))
             .collect();
-        for (report, written) in reports.iter_mut().zip(written) {
-            report.written = written;
+        for (kind, written) in kinds.iter_mut().zip(written) {
+            kind.written = written;
         }
-        let report = ResyncReport {
-            id,
-            duration: clock.elapsed(),
-            kinds: reports,
+        let stopped = attempt.stop.is_cancelled();
+        let deletion = if stopped {
+            Deletion::default()
+        } else {
+            self.delete_stale(attempt, document, &kinds, &mapped).await
         };
-        log::report(&report, configs);
-        Ok(report)
+        ResyncReport {
+            id: attempt.id,
+            trigger: attempt.request.trigger,
+            started: attempt.started,
+            duration: clock.elapsed(),
+            kinds,
+            deletion,
+            stopped,
+        }
     }
 
-    async fn read_mapping(&self) -> Result<MappingDocument, ResyncError> {
+    async fn delete_stale(
+        &self,
+        attempt: &Attempt<'_>,
+        document: &MappingDocument,
+        kinds: &[KindReport],
+        mapped: &MappedEntities,
+    ) -> Deletion {
+        let feeds = document
+            .resources
+            .iter()
+            .zip(kinds)
+            .map(|(config, kind)| Feed {
+                kind: kind.kind.clone(),
+                blueprint: config.literal_blueprint().map(str::to_owned),
+                is_complete: kind.is_complete(),
+            })
+            .collect();
+        let rules = DeletionRules {
+            before: attempt.started,
+            threshold: document.entity_deletion_threshold,
+            delete_dependents: document.delete_dependent_entities,
+            keep_related: document.create_missing_related_entities,
+            batch: self.delete_batch,
+            feeds,
+        };
+        delete_stale(&self.port, mapped, &rules).await
+    }
+
+    async fn read_mapping(&self) -> Result<(Integration, MappingDocument), ResyncError> {
         let integration = self.port.integration().await;
-        let config = integration
+        let mut integration = integration
             .map_err(ResyncError::Unreadable)?
-            .ok_or(ResyncError::NoIntegration)?
-            .config;
-        let config = match config {
+            .ok_or(ResyncError::NoIntegration)?;
+        let config = match integration.config.take() {
             Value::Null => Value::Object(serde_json::Map::new()),
             config => config,
         };
         let mut names: Vec<SourceName> = self.sources.iter().map(|source| source.name()).collect();
         names.sort_unstable();
         names.dedup();
-        let parsed =
-            resource_config::parse_value(&config, "the mapping in Port", &names, &self.jq)?;
+        let jq = self.expressions.of(&config);
+        let parsed = resource_config::parse_value(&config, "the mapping in Port", &names, &jq)?;
         for warning in parsed.warnings {
             tracing::warn!("{warning}");
         }
-        Ok(parsed.document)
+        Ok((integration, parsed.document))
     }
+}
+
+/// One resync: what names it and what it was asked for with.
+struct Attempt<'a> {
+    id: Uuid,
+    started: Timestamp,
+    request: &'a ResyncRequest,
+    progress: &'a Progress,
+    stop: &'a CancellationToken,
 }
 
 /// What the datasets of a running resync share.
@@ -231,6 +327,7 @@ struct Running<'a> {
     tallies: &'a [Mutex<KindReport>],
     kinds: &'a [KindProgress],
     limits: &'a jq::Limits,
+    reporter: &'a Reporter,
 }
 
 impl Running<'_> {
@@ -257,12 +354,18 @@ impl Running<'_> {
         let clock = Instant::now();
         let name = dataset.name().to_owned();
         let views = dataset.views().to_vec();
+        for consumer in views.iter().flat_map(|consumers| consumers.iter()) {
+            self.reporter.kind_began(&consumer.config);
+        }
         let (pages, mut received) = Pages::channel(WAITING_PAGES);
         let map_pages = async {
             while let Some(batches) = received.recv().await {
                 for (consumers, batch) in views.iter().zip(batches) {
                     if consumers.is_empty() || batch.objects.is_empty() {
                         continue;
+                    }
+                    for consumer in consumers.iter() {
+                        self.reporter.raw_objects(&consumer.config, &batch);
                     }
                     let limits = self.limits.clone();
                     let of_view = Arc::clone(consumers);
@@ -294,6 +397,7 @@ impl Running<'_> {
             }
             self.note(config, |tally| {
                 tally.duration = tally.duration.max(clock.elapsed());
+                self.reporter.kind_listed(config, tally);
             });
             if let Some(kind) = self.kinds.get(config.index) {
                 kind.ended.store(true, Ordering::Relaxed);
@@ -323,6 +427,15 @@ impl Running<'_> {
         };
         if catalog.send(to_write).await.is_err() {
             self.fail(config, "the catalog stopped taking entities".to_owned());
+        }
+    }
+
+    /// Every kind that has not ended is incomplete.
+    fn break_off(&self, configs: &[Arc<ResourceConfig>]) {
+        for (config, kind) in configs.iter().zip(self.kinds) {
+            if !kind.ended.load(Ordering::Relaxed) {
+                self.fail(config, "the resync was stopped".to_owned());
+            }
         }
     }
 

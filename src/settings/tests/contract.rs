@@ -228,18 +228,17 @@ fn settings_without_a_counterpart_are_accepted_and_listed_in_one_warning() {
 fn what_this_version_does_not_act_on_is_listed_in_one_warning_unless_it_is_switched_off() {
     insta::assert_snapshot!(
         warnings(&[
-            ("OCEAN__SCHEDULED_RESYNC_INTERVAL", "1440"),
-            ("OCEAN__METRICS", r#"{"enabled":true,"webhook_url":"https://x"}"#),
+            ("OCEAN__MAX_EVENT_PROCESSING_SECONDS", "90"),
+            ("OCEAN__LIVE_EVENTS__REDIS", r#"{"block_ms":1,"read_count":2}"#),
             ("OCEAN__LIVE_EVENTS__REDIS__URL", "redis://x"),
             ("OCEAN__INTEGRATION__CONFIG__APP_HOST", "https://me.example"),
-            ("OCEAN__SEND_RAW_DATA_EXAMPLES", "true"),
             ("OCEAN__EVENTS_DEBUG_LOGGING", "false"),
-            ("APPLICATION__ENABLE_HTTP_LOGGING", "no"),
+            ("OCEAN__SEND_RAW_DATA_EXAMPLES", "true"),
             ("OCEAN__CLIENT_TIMEOUT", "60"),
         ]),
-        @"accepted, but this version does not act on it yet: `OCEAN__INTEGRATION__CONFIG__APP_HOST`, `OCEAN__LIVE_EVENTS__REDIS__URL`, `OCEAN__METRICS (enabled)`, `OCEAN__METRICS (webhook_url)`, `OCEAN__SCHEDULED_RESYNC_INTERVAL`, `OCEAN__SEND_RAW_DATA_EXAMPLES`"
+        @"accepted, but this version does not act on it yet: `OCEAN__INTEGRATION__CONFIG__APP_HOST`, `OCEAN__LIVE_EVENTS__REDIS (block_ms)`, `OCEAN__LIVE_EVENTS__REDIS (read_count)`, `OCEAN__LIVE_EVENTS__REDIS__URL`, `OCEAN__MAX_EVENT_PROCESSING_SECONDS`"
     );
-    assert!(warnings(&[("OCEAN__SCHEDULED_RESYNC_INTERVAL", "0")]).is_empty());
+    assert!(warnings(&[("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS", "0")]).is_empty());
 }
 
 #[test]
@@ -324,7 +323,6 @@ fn the_applications_variables_win_over_the_command_line() {
     insta::assert_snapshot!(warnings.join("\n"), @r"
     `--log-level` has no effect: `application__log_level` is set and wins over it
     `--port` has no effect: `APPLICATION__PORT` is set and wins over it
-    accepted, but this version does not act on it yet: `APPLICATION__PORT`
     ");
 }
 

@@ -149,7 +149,7 @@ async fn write(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Writ
         }
     };
     let (written, ()) = tokio::join!(writer.run(receiver), sending);
-    (written, stored.load(Ordering::Relaxed))
+    (written.0, stored.load(Ordering::Relaxed))
 }
 
 /// Fails where Port, the counts or the requests are not what they should be.

@@ -1,0 +1,49 @@
+//! What a resync has mapped, for whoever has to know what must not be deleted.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::ledger::{Fingerprint, Ledger};
+
+/// Every entity that a resync mapped, by fingerprint, whether it was written,
+/// unchanged or refused; and everything that those entities relate to.
+#[derive(Default)]
+pub struct MappedEntities {
+    pub(super) ledger: Ledger,
+    /// Targets of relations whose blueprint is known.
+    pub(super) targets: HashSet<Fingerprint>,
+    /// Entities that were there before and have been written again, by blueprint.
+    pub(super) rewritten: BTreeMap<String, u64>,
+}
+
+impl MappedEntities {
+    /// Whether this resync mapped the entity.
+    pub fn contains(&self, blueprint: &str, identifier: &str) -> bool {
+        let entity = self.ledger.fingerprint(blueprint, identifier);
+        !self.ledger.writers(entity).is_empty()
+    }
+
+    /// Whether an entity that this resync mapped relates to this one. Where the
+    /// blueprint of a relation's target is not known, any blueprint counts.
+    pub fn is_target(&self, blueprint: &str, identifier: &str) -> bool {
+        self.targets
+            .contains(&self.ledger.fingerprint(blueprint, identifier))
+            || self
+                .targets
+                .contains(&self.ledger.fingerprint(ANY_BLUEPRINT, identifier))
+    }
+
+    /// Entities of a blueprint that were in Port before this resync and that it
+    /// has written; they are not among what was last written before it began.
+    pub fn rewritten(&self, blueprint: &str) -> u64 {
+        self.rewritten.get(blueprint).copied().unwrap_or_default()
+    }
+
+    /// The same over all blueprints.
+    pub fn rewritten_in_all(&self) -> u64 {
+        self.rewritten.values().sum()
+    }
+}
+
+/// Stands for the blueprint of a relation's target where that is not known. No
+/// blueprint is called so.
+pub(super) const ANY_BLUEPRINT: &str = "";

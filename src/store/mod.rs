@@ -1,0 +1,1 @@
+//! The local state database: a cache and a spool, never the truth.

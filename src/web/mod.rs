@@ -1,0 +1,1 @@
+//! Inbound HTTP: health, metrics, and Port's wish for a resync.
