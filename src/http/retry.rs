@@ -36,12 +36,12 @@ impl RetryPolicy {
     /// For what a resync cannot do without: rides out a vendor's restart.
     pub const STANDARD: Self = Self {
         attempts: 10,
-        total_wait: Duration::from_secs(600),
+        total_wait: Duration::from_mins(10),
         first_wait: Duration::from_millis(300),
         first_rate_limit_wait: Duration::from_secs(2),
         longest_wait: Duration::from_secs(30),
         longest_rate_limit_wait: Duration::from_secs(30),
-        longest_ordered_wait: Duration::from_secs(300),
+        longest_ordered_wait: Duration::from_mins(5),
     };
 
     /// For the first request to a service: somebody may be waiting to be told
@@ -49,23 +49,23 @@ impl RetryPolicy {
     /// a run right after another finds the minute used up, and waits it out.
     pub const START: Self = Self {
         attempts: 5,
-        total_wait: Duration::from_secs(180),
+        total_wait: Duration::from_mins(3),
         first_wait: Duration::from_millis(300),
         first_rate_limit_wait: Duration::from_secs(15),
         longest_wait: Duration::from_secs(5),
         longest_rate_limit_wait: Duration::from_secs(40),
-        longest_ordered_wait: Duration::from_secs(60),
+        longest_ordered_wait: Duration::from_mins(1),
     };
 
     /// For what only enriches an object: not worth holding the object back.
     pub const ENRICHMENT: Self = Self {
         attempts: 4,
-        total_wait: Duration::from_secs(60),
+        total_wait: Duration::from_mins(1),
         first_wait: Duration::from_millis(300),
         first_rate_limit_wait: Duration::from_secs(2),
         longest_wait: Duration::from_secs(5),
         longest_rate_limit_wait: Duration::from_secs(5),
-        longest_ordered_wait: Duration::from_secs(60),
+        longest_ordered_wait: Duration::from_mins(1),
     };
 }
 
@@ -292,7 +292,7 @@ mod tests {
                 failed.attempt += 1;
                 failed.waited += wait;
             }
-            assert!(failed.waited > Duration::from_secs(60), "{policy:?}");
+            assert!(failed.waited > Duration::from_mins(1), "{policy:?}");
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) const TINY: RetryPolicy = RetryPolicy {
     first_rate_limit_wait: Duration::from_millis(1),
     longest_wait: Duration::from_millis(2),
     longest_rate_limit_wait: Duration::from_millis(2),
-    longest_ordered_wait: Duration::from_secs(300),
+    longest_ordered_wait: Duration::from_mins(5),
 };
 
 pub(crate) fn outbound() -> OutboundSettings {

@@ -8,7 +8,7 @@ use portolan::sandbox::{Sandbox, SandboxOptions};
 use tokio::process::Command;
 
 /// Nothing here takes this long; a test that does is stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a run of the binary left behind.
 pub(crate) struct Outcome {

@@ -7,7 +7,7 @@ use portolan::sandbox::{Answer, Matcher};
 use crate::program::{small_sandbox, terminate_when};
 
 /// Longer than any test waits.
-const FOR_EVER: Duration = Duration::from_secs(600);
+const FOR_EVER: Duration = Duration::from_mins(10);
 
 #[tokio::test]
 async fn a_resync_that_is_stopped_is_told_as_aborted() {

@@ -24,9 +24,9 @@ use crate::telemetry;
 
 /// How long before its end a token is replaced, or a tenth of its life where
 /// that is less.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// What a token's life is taken for where Port does not say.
-const USUAL_LIFE: Duration = Duration::from_secs(3_600);
+const USUAL_LIFE: Duration = Duration::from_hours(1);
 
 /// Logs in, and remembers the token.
 pub(super) struct Login {
@@ -162,7 +162,7 @@ impl Login {
             .and_then(Value::as_u64)
             .map_or(USUAL_LIFE, Duration::from_secs)
             // An instant has an end; no token lives for a year.
-            .min(Duration::from_secs(365 * 24 * 3_600));
+            .min(Duration::from_hours(8760));
         let token = Token {
             text: Arc::new(SecretString::from(text)),
             header,

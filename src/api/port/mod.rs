@@ -45,7 +45,7 @@ pub const INTEGRATION_VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const CORE_VERSION: &str = "0.48.12";
 
 /// What one attempt may take. The setting for it is for third parties only.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Talks to Port as one integration; cheap to clone.
 #[derive(Clone)]

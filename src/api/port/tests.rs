@@ -18,7 +18,7 @@ fn client(server: &Server) -> PortClient {
         identifier: "my-statuspage".to_owned(),
         kind: "statuspage".to_owned(),
         incremental_sync_enabled: false,
-        incremental_sync_interval: Duration::from_secs(3_600),
+        incremental_sync_interval: Duration::from_hours(1),
     };
     PortClient::new(&port, &integration, &outbound())
         .unwrap()

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use crate::http::Announced;
 
 /// What a rate limit counts over.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 /// A reset further away than this is not waited for in advance: the request is
 /// sent, and its refusal says when to come back.
-const LONGEST_HOLD: Duration = Duration::from_secs(300);
+const LONGEST_HOLD: Duration = Duration::from_mins(5);
 /// Below this share of the limit, what is left is spread over the time left.
 const SPARE_SHARE: u64 = 10;
 

@@ -3,7 +3,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -29,7 +29,7 @@ pub const TOKEN: &str = "sandbox-pagerduty-token-8d51f0c2e7a94b36";
 /// 960 requests a minute, counted per token and minute.
 pub(super) const RATE_LIMIT: RateLimit = RateLimit {
     requests: 960,
-    window: Duration::from_secs(60),
+    window: Duration::from_mins(1),
     rolling: false,
     enforced: false,
 };

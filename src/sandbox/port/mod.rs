@@ -37,7 +37,7 @@ pub const CLIENT_ID: &str = "sandbox-port-client-2b7e91d4c08f";
 pub const CLIENT_SECRET: &str = "sandbox-port-secret-6a94e0d3f1b75c28e7fd";
 
 /// How long a token is good for unless a test says otherwise.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(3 * 60 * 60);
+const TOKEN_LIFETIME: Duration = Duration::from_hours(3);
 
 /// What any request body may hold at most.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -45,7 +45,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// One bucket for the whole organisation.
 pub(super) const RATE_LIMIT: RateLimit = RateLimit {
     requests: 1000,
-    window: Duration::from_secs(60),
+    window: Duration::from_mins(1),
     rolling: false,
     enforced: false,
 };

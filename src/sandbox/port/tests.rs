@@ -55,7 +55,7 @@ async fn nothing_is_answered_without_a_token_that_is_still_good() {
         .unwrap();
     let anonymous = Caller::new(sandbox.port.url(), "Bearer made-up");
     let login = json!({"clientId": super::CLIENT_ID, "clientSecret": "wrong"});
-    sandbox.port.set_token_lifetime(Duration::from_secs(60));
+    sandbox.port.set_token_lifetime(Duration::from_mins(1));
     let caller = port_caller(&sandbox).await;
 
     assert_eq!(anonymous.get("/v1/organization").await.body["ok"], false);
@@ -64,7 +64,7 @@ async fn nothing_is_answered_without_a_token_that_is_still_good() {
         401
     );
     assert_eq!(caller.get("/v1/organization").await.status, 200);
-    clock.advance(Duration::from_secs(60));
+    clock.advance(Duration::from_mins(1));
     assert_eq!(caller.get("/v1/organization").await.status, 401);
 }
 

@@ -26,7 +26,7 @@ const PAGE_SIZE: usize = 100;
 /// 60 requests in any span of 60 seconds, per key.
 pub(super) const RATE_LIMIT: RateLimit = RateLimit {
     requests: 60,
-    window: Duration::from_secs(60),
+    window: Duration::from_mins(1),
     rolling: true,
     enforced: false,
 };

@@ -14,7 +14,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(
         settings.event_listener,
         EventListener::Polling {
-            interval: Duration::from_secs(60),
+            interval: Duration::from_mins(1),
             resync_on_start: true
         }
     );
@@ -25,7 +25,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(settings.status_heartbeat_interval, Duration::from_secs(10));
     assert!(settings.send_raw_data_examples);
     assert_eq!(settings.runtime, Runtime::OnPrem);
-    assert_eq!(settings.outbound.client_timeout, Duration::from_secs(60));
+    assert_eq!(settings.outbound.client_timeout, Duration::from_mins(1));
     assert!(settings.outbound.verify_port && settings.outbound.verify_third_party);
     assert_eq!(
         settings.rate_limits,

@@ -47,7 +47,7 @@ fn the_environment_wins_over_dotenv_and_dotenv_over_the_config_file() {
     assert_eq!(settings.outbound.client_timeout, Duration::from_secs(3));
     assert_eq!(
         settings.scheduled_resync_interval,
-        Some(Duration::from_secs(120))
+        Some(Duration::from_mins(2))
     );
     assert!(!settings.send_raw_data_examples);
     assert_eq!(settings.integration.identifier, "123");

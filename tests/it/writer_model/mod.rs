@@ -48,7 +48,7 @@ fn client(sandbox: &Sandbox) -> PortClient {
             identifier: setting("INTEGRATION__IDENTIFIER"),
             kind: setting("INTEGRATION__TYPE"),
             incremental_sync_enabled: false,
-            incremental_sync_interval: Duration::from_secs(3_600),
+            incremental_sync_interval: Duration::from_hours(1),
         },
         &OutboundSettings {
             client_timeout: Duration::from_secs(20),
