@@ -100,6 +100,11 @@ impl Ledger {
         }
     }
 
+    /// Whether Port has stored the entity in this resync.
+    pub(super) fn is_stored(&self, entity: Fingerprint) -> bool {
+        self.entities.get(&entity).is_some_and(|entry| entry.stored)
+    }
+
     /// Notes that Port has stored the entity. True for the first time.
     pub(super) fn store(&mut self, entity: Fingerprint) -> bool {
         self.entities
