@@ -1,7 +1,6 @@
 //! One file a command. What a command prints as its result goes to stdout, all
 //! else to stderr.
 
-#[expect(dead_code, reason = "run.rs is yet to use it")]
 mod history;
 mod progress_bar;
 mod run;
