@@ -286,6 +286,19 @@ async fn a_file_that_is_no_database_is_refused_and_kept() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_is_refused_and_kept() {
+    let (_directory, path) = directory_with_path();
+    record(&Store::open(&path).await, finished()).await;
+    let mut damaged = fs::read(&path).unwrap();
+    damaged[100..].fill(0xff);
+    fs::write(&path, &damaged).unwrap();
+
+    refused(&path, "malformed").await;
+
+    assert_eq!(fs::read(&path).unwrap(), damaged);
+}
+
+#[tokio::test]
 async fn the_database_of_another_program_is_refused_and_kept() {
     let (_directory, path) = directory_with_path();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
