@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::progress_bar::Console;
-use super::{Exit, summary};
+use super::{Exit, history, summary};
 use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
 use crate::catalog::{self, Defaults, OwnMapping, WriteLimits};
 use crate::causes::{one_line, with_hint};
@@ -28,6 +28,7 @@ use crate::jq::{self, Jq};
 use crate::resource_config;
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
+use crate::store::Store;
 use crate::sync::{
     Ending, Expressions, Progress, Reporting, Resync, ResyncError, ResyncReport, ResyncRequest,
 };
@@ -138,6 +139,8 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
     let progress = Progress::default();
     let request = ResyncRequest::default();
     let stop = CancellationToken::new();
+    let store = Store::open(&settings.state_path).await;
+    let noted = history::began(&store, &request).await;
     let outcome = tokio::select! {
         outcome = console.watch(&progress, resync.run(&request, &progress, &stop)) => outcome,
         number = &mut termination => {
@@ -150,9 +153,11 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
             if timeout(SHUTDOWN, resync.tell_aborted(None)).await.is_err() {
                 tracing::warn!("Could not tell Port in time that the resync was stopped");
             }
+            history::ended(&store, noted, None).await;
             return Finished { exit: Exit::Signalled(number), attempted: true, report: None };
         }
     };
+    history::ended(&store, noted, Some(&outcome)).await;
     match outcome {
         Ok(report) => Finished {
             exit: match report.ending() {
