@@ -75,6 +75,7 @@ pub(super) fn start_logging(loaded: &Loaded) -> Console {
         LogFormat::detect(),
         Masker::new(&settings.secrets),
         console.sink(),
+        None,
     );
     if let Err(error) = set_up {
         eprintln!("warning: {}", one_line(&error));
