@@ -131,6 +131,16 @@ impl Shipper {
         }
     }
 
+    /// What waits, oldest first.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Vec<Value> {
+        let buffer = self.buffer();
+        let records = buffer.records.iter();
+        records
+            .map(|record| serde_json::from_str(record).unwrap())
+            .collect()
+    }
+
     async fn send_until(&self, port: &PortClient, url: &Url, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let is_failing = self.buffer().is_failing;

@@ -14,6 +14,7 @@ mod pagerduty;
 mod port_resources;
 mod program;
 mod readme;
+mod reporting;
 mod sandbox_command;
 mod settings;
 mod sharing;

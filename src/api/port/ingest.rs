@@ -259,3 +259,89 @@ fn below(ingest: &Url, path: &[&str]) -> Url {
     }
     url
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{asked, client, logins, port};
+    use super::*;
+    use crate::http::testing::Answer;
+
+    fn done() -> Answer {
+        Answer::json(&json!({"ok": true}))
+    }
+
+    #[tokio::test]
+    async fn the_kind_is_one_segment_of_the_path_whatever_is_in_it() {
+        let server = port([done()]).await;
+
+        let examples = [Bytes::from_static(b"{\"id\":1}"), Bytes::from_static(b"2")];
+        let sent = client(&server).send_examples("a/b c", &examples).await;
+
+        sent.unwrap();
+        let request = &asked(&server)[0];
+        assert_eq!(
+            request.target,
+            "/v1/integration/my-statuspage/kinds/a%2Fb%20c/examples"
+        );
+        assert_eq!(request.json(), json!({"examples": [{"id": 1}, 2]}));
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_not_sent_again() {
+        for status in [429, 500, 503] {
+            let server = port([Answer::status(status), done()]).await;
+            let event = Uuid::nil();
+
+            let sent = client(&server).heartbeat(&server.url, event).await;
+
+            assert_eq!(sent.unwrap_err().status(), Some(status));
+            assert_eq!(asked(&server).len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_withdrawn_is_renewed() {
+        let server = port([Answer::status(401), done()]).await;
+
+        let sent = client(&server).heartbeat(&server.url, Uuid::nil()).await;
+
+        sent.unwrap();
+        assert_eq!(logins(&server), 2);
+    }
+
+    #[tokio::test]
+    async fn the_token_goes_only_where_nobody_else_can_read_it() {
+        let server = port([]).await;
+        let client = client(&server);
+        let table = [
+            ("https://ingest.example.com/logs", true),
+            ("http://127.0.0.1:1/logs", true),
+            ("http://localhost:1/logs", true),
+            ("http://[::1]:1/logs", true),
+            ("http://ingest.example.com/logs", false),
+            ("http://127.0.0.1.example.com/logs", false),
+            ("http://localhost.example.com/logs", false),
+            ("http://10.0.0.1/logs", false),
+        ];
+        for (url, may) in table {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(client.may_see_token(&url), may, "{url}");
+        }
+        let refused = Url::parse("http://ingest.example.com/logs?key=x").unwrap();
+        let error = client.ship_logs(&refused, &[]).await.unwrap_err();
+        assert!(matches!(error, ApiError::InClear { .. }));
+        assert!(!error.to_string().contains("key"));
+        assert_eq!(server.received().len(), 0);
+    }
+
+    #[test]
+    fn a_route_is_joined_to_the_address_and_its_query_kept() {
+        for base in [
+            "https://in.example.com/v1?a=b",
+            "https://in.example.com/v1/?a=b",
+        ] {
+            let url = below(&Url::parse(base).unwrap(), &["kind", "a/b-0"]);
+            assert_eq!(url.as_str(), "https://in.example.com/v1/kind/a%2Fb-0?a=b");
+        }
+    }
+}

@@ -147,21 +147,32 @@ fn fitting(objects: &[Value], masker: &Masker) -> Vec<Bytes> {
         .collect()
 }
 
-/// The object without secrets, by what they are and by what they are called.
+/// The object without secrets, by what they are and by what they are called: as
+/// a key, or by the name beside a value (`{"name": "Authorization", "value": …}`).
 fn masked(value: &Value, masker: &Masker) -> Value {
     match value {
-        Value::Object(object) => object
-            .iter()
-            .map(|(key, value)| {
-                let shown = match value {
-                    // Whether there is one is no secret.
-                    Value::Null | Value::Bool(_) => value.clone(),
-                    _ if is_secret(key) => Value::String(REDACTED.to_owned()),
-                    value => masked(value, masker),
-                };
-                (masker.mask(key).into_owned(), shown)
-            })
-            .collect(),
+        Value::Object(object) => {
+            let is_named = ["name", "key"].iter().any(|key| {
+                object
+                    .get(*key)
+                    .and_then(Value::as_str)
+                    .is_some_and(is_secret)
+            });
+            object
+                .iter()
+                .map(|(key, value)| {
+                    let shown = match value {
+                        // Whether there is one is no secret.
+                        Value::Null | Value::Bool(_) => value.clone(),
+                        _ if is_secret(key) || (is_named && key == "value") => {
+                            Value::String(REDACTED.to_owned())
+                        }
+                        value => masked(value, masker),
+                    };
+                    (masker.mask(key).into_owned(), shown)
+                })
+                .collect()
+        }
         Value::Array(items) => items.iter().map(|item| masked(item, masker)).collect(),
         value => masker.mask_value(value),
     }
@@ -185,9 +196,9 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_by_what_they_are_and_by_what_they_are_called() {
-        let masker = Masker::new(&[SecretString::from("hunter22")]);
+        let known = Masker::new(&[SecretString::from("hunter22")]);
 
-        let masked = masked(
+        let shown = masked(
             &json!({
                 "id": "P1",
                 "summary": "uses hunter22",
@@ -197,12 +208,16 @@ mod tests {
                 "auth": {"accessToken": "abc", "Authorization": {"scheme": "x"}, "secrets": ["a"]},
                 "author": "Ada",
                 "steps": [{"password": null, "secret": false, "db": "postgres://u:p@host/base"}],
+                "headers": [
+                    {"name": "X-Auth-Token", "value": "abc"},
+                    {"name": "Accept", "value": "text/plain"},
+                ],
             }),
-            &masker,
+            &known,
         );
 
         assert_eq!(
-            masked,
+            shown,
             json!({
                 "id": "P1",
                 "summary": "uses [REDACTED]",
@@ -216,6 +231,10 @@ mod tests {
                 },
                 "author": "Ada",
                 "steps": [{"password": null, "secret": false, "db": "[REDACTED]"}],
+                "headers": [
+                    {"name": "X-Auth-Token", "value": "[REDACTED]"},
+                    {"name": "Accept", "value": "text/plain"},
+                ],
             })
         );
     }

@@ -31,8 +31,9 @@ use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::ResourceConfig;
 use crate::settings::Runtime;
 
-/// What is still to be told when a resync ends may take this long.
-const GRACE: Duration = Duration::from_secs(5);
+/// What is still to be told when a resync ends may take this long: less than a
+/// process has that was asked to stop, for the state of the resync comes after.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What to tell, as the settings say.
 #[derive(Clone, Debug)]
