@@ -18,6 +18,7 @@ mod reporting;
 mod sandbox_command;
 mod settings;
 mod sharing;
+mod shipping;
 mod statuspage;
 mod stopping;
 mod writer_model;
