@@ -57,8 +57,8 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
             return Exit::NotStarted;
         }
     };
-    let console = start_logging(&loaded);
-    let finished = execute(&loaded.settings, &console).await;
+    let logging = start_logging(&loaded);
+    let finished = execute(&loaded.settings, &logging).await;
     if let Some(report) = &finished.report {
         print(&summary::table(report));
         show(&sandbox);
