@@ -9,6 +9,7 @@ mod first_start;
 mod installed;
 mod listing;
 mod messages;
+mod metrics;
 mod origins;
 mod pagerduty;
 mod port_resources;
