@@ -51,7 +51,8 @@
 //! - `api` → `http`; `http` → nobody.
 //! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
 //!   is not made twice in the same way.
-//! - `web` → `telemetry::metrics`; who hears of a request is handed to it.
+//! - `web` → `telemetry::metrics`, and `api` for the version it names; who hears of a request
+//!   is handed to it.
 //! - Everybody may use `causes`, `telemetry::metrics`, and its own section of `settings`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
