@@ -19,8 +19,9 @@ use url::Url;
 pub use error::ApiError;
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
-    BulkOutcome, CORE_VERSION, EntityFailure, INTEGRATION_VERSION, Integration, IntegrationPatch,
-    NewIntegration, Organization, PortClient, ResyncState, ResyncStatus, UpsertOptions,
+    BlueprintRelations, BulkOutcome, CORE_VERSION, EntityFailure, EntityName, EntityPage,
+    INTEGRATION_VERSION, Integration, IntegrationPatch, NewIntegration, Organization, PortClient,
+    RelatedEntity, ResyncState, ResyncStatus, UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 

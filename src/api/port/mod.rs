@@ -9,6 +9,7 @@
 //! how a resync stands. Creating anything else is not: repeated after an answer
 //! was lost, it would be refused as already there.
 
+mod delete;
 mod integration;
 mod login;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::http::{
 };
 use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 
+pub use self::delete::{BlueprintRelations, EntityName, EntityPage, RelatedEntity};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
