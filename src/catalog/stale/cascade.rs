@@ -12,7 +12,9 @@
 //! request. Whether a found entity really relates to a candidate is decided
 //! here, by its relations; Port's search takes a wider view.
 //!
-//! What cannot be found out counts as a reason to stay.
+//! What cannot be found out counts as a reason to stay. So does a relation that
+//! this resync mapped and the search does not show: it may be newer than what
+//! Port searches through.
 //!
 //! Accepted: an entity that begins to relate to a candidate after the search is
 //! taken along. So is one of this installation that something other than this
@@ -63,8 +65,11 @@ impl<'a> Check<'a> {
     pub(super) async fn spared(&self, candidates: &Names) -> HashMap<Fingerprint, WithheldReason> {
         let mut graph = Graph::default();
         for (blueprint, identifiers) in candidates {
-            let fingerprints = identifiers.iter().map(|id| self.fingerprint(blueprint, id));
-            graph.seen.extend(fingerprints);
+            for identifier in identifiers {
+                let entity = self.fingerprint(blueprint, identifier);
+                graph.seen.insert(entity);
+                self.suspect(blueprint, identifier, entity, &mut graph);
+            }
         }
         graph.room = graph.seen.len() + MOST_DEPENDENTS;
         let mut next = self.follow(candidates, &mut graph).await;
@@ -132,9 +137,19 @@ impl<'a> Check<'a> {
                 .reasons
                 .insert(entity, WithheldReason::Cascade { example });
         } else if graph.seen.insert(entity) {
+            self.suspect(blueprint, &identifier, entity, graph);
             next.entry(blueprint.to_owned())
                 .or_default()
                 .push(identifier);
+        }
+    }
+
+    fn suspect(&self, blueprint: &str, identifier: &str, entity: Fingerprint, graph: &mut Graph) {
+        if self.mapped.is_target(blueprint, identifier) {
+            let example = format!("an entity that relates to {blueprint}/{identifier}");
+            graph
+                .suspects
+                .push((entity, WithheldReason::Cascade { example }));
         }
     }
 
@@ -239,13 +254,27 @@ struct Graph {
     targets: HashMap<Fingerprint, Vec<Fingerprint>>,
     /// What must not be deleted, and why.
     reasons: HashMap<Fingerprint, WithheldReason>,
+    /// Something mapped relates to these, whatever was found.
+    suspects: Vec<(Fingerprint, WithheldReason)>,
 }
 
 impl Graph {
     /// Whatever would take something along that must stay has to stay itself,
-    /// for the same reason.
+    /// for the same reason. What was found comes first: it has a name.
     fn spread(mut self) -> HashMap<Fingerprint, WithheldReason> {
-        let mut waiting: Vec<Fingerprint> = self.reasons.keys().copied().collect();
+        self.spread_from(self.reasons.keys().copied().collect());
+        let mut further = Vec::new();
+        for (entity, reason) in std::mem::take(&mut self.suspects) {
+            self.reasons.entry(entity).or_insert_with(|| {
+                further.push(entity);
+                reason
+            });
+        }
+        self.spread_from(further);
+        self.reasons
+    }
+
+    fn spread_from(&mut self, mut waiting: Vec<Fingerprint>) {
         while let Some(entity) = waiting.pop() {
             let Some(reason) = self.reasons.get(&entity).cloned() else {
                 continue;
@@ -257,7 +286,6 @@ impl Graph {
                 });
             }
         }
-        self.reasons
     }
 }
 
@@ -307,12 +335,19 @@ mod tests {
             example: "thing/far".to_owned(),
         };
         graph.reasons.insert(entity("far"), reason.clone());
+        let unnamed = WithheldReason::Cascade {
+            example: "somebody".to_owned(),
+        };
+        graph.suspects.push((entity("near"), unnamed.clone()));
+        graph.suspects.push((entity("new"), unnamed.clone()));
 
         let spared = graph.spread();
+
+        assert_eq!(spared.get(&entity("new")), Some(&unnamed));
 
         for name in ["far", "middle", "near", "circle"] {
             assert_eq!(spared.get(&entity(name)), Some(&reason), "{name}");
         }
-        assert_eq!(spared.len(), 4);
+        assert_eq!(spared.len(), 5);
     }
 }
