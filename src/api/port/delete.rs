@@ -27,7 +27,7 @@ const SEARCH_PAGE: u64 = 1000;
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntityPage<T> {
+pub struct Listed<T> {
     pub entities: Vec<T>,
     /// Where the next page begins; none after the last one.
     pub next: Option<String>,
@@ -59,7 +59,7 @@ impl PortClient {
         &self,
         before: Timestamp,
         from: Option<&str>,
-    ) -> Result<EntityPage<EntityName>, ApiError> {
+    ) -> Result<Listed<EntityName>, ApiError> {
         let Inner {
             kind, identifier, ..
         } = &*self.0;
@@ -113,14 +113,15 @@ impl PortClient {
         relations: &[&str],
         (other, of): (&str, &[String]),
         from: Option<&str>,
-    ) -> Result<EntityPage<RelatedEntity>, ApiError> {
+    ) -> Result<Listed<RelatedEntity>, ApiError> {
         let url = self.url(&["blueprints", blueprint, "entities", "search"]);
+        let include: Vec<&str> = [&["$identifier"], relations].concat();
         let mut body = json!({
             "query": {
                 "combinator": "and",
                 "rules": [{"operator": "relatedTo", "blueprint": other, "value": of}],
             },
-            "include": relations,
+            "include": include,
             "limit": SEARCH_PAGE,
         });
         if let Some(from) = from {
@@ -180,7 +181,7 @@ impl PortClient {
 fn page<T: for<'de> Deserialize<'de>>(
     mut reply: Reply,
     is_usable: fn(&T) -> bool,
-) -> Result<EntityPage<T>, ApiError> {
+) -> Result<Listed<T>, ApiError> {
     #[derive(Deserialize)]
     struct Page<T> {
         entities: Vec<T>,
@@ -197,7 +198,7 @@ fn page<T: for<'de> Deserialize<'de>>(
             "an entity of the page has no identifier".to_owned(),
         ));
     }
-    Ok(EntityPage {
+    Ok(Listed {
         entities: page.entities,
         next: page.next.filter(|next| !next.is_empty()),
     })
@@ -312,7 +313,7 @@ mod tests {
                 "query": {"combinator": "and", "rules": [
                     {"operator": "relatedTo", "blueprint": "whole", "value": ["w", "v"]},
                 ]},
-                "include": ["of"],
+                "include": ["$identifier", "of"],
                 "limit": 1000,
                 "from": "cursor",
             })

@@ -35,7 +35,7 @@ use crate::http::{
 };
 use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 
-pub use self::delete::{BlueprintRelations, EntityName, EntityPage, RelatedEntity};
+pub use self::delete::{BlueprintRelations, EntityName, Listed, RelatedEntity};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
