@@ -19,9 +19,9 @@ use url::Url;
 pub use error::ApiError;
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
-    BlueprintRelations, BulkOutcome, CORE_VERSION, EntityFailure, EntityName, INTEGRATION_VERSION,
-    Integration, IntegrationPatch, Listed, NewIntegration, Organization, PortClient, RelatedEntity,
-    ResyncState, ResyncStatus, UpsertOptions,
+    BlueprintRelations, BulkOutcome, CORE_VERSION, EntityFailure, EntityName, EntityPage,
+    INTEGRATION_VERSION, Integration, IntegrationPatch, Listed, NewIntegration, Organization,
+    PortClient, RelatedEntity, ResyncState, ResyncStatus, Shown, UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 

@@ -20,5 +20,6 @@ mod settings;
 mod sharing;
 mod statuspage;
 mod stopping;
+mod unchanged;
 mod writer_model;
 mod writing;

@@ -12,6 +12,7 @@
 mod delete;
 mod integration;
 mod login;
+mod search;
 #[cfg(test)]
 mod tests;
 mod upsert;
@@ -39,6 +40,7 @@ pub use self::delete::{BlueprintRelations, EntityName, Listed, RelatedEntity};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
+pub use self::search::{EntityPage, Shown};
 pub use self::upsert::{BulkOutcome, EntityFailure, UpsertOptions};
 
 /// The version that this integration reports.
