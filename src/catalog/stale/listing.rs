@@ -66,6 +66,11 @@ impl Listing {
             blueprint,
             identifier,
         } = entity;
+        // Where this machine's clock is ahead of Port's, what this resync wrote is
+        // listed as well. It is counted among the rewritten.
+        if mapped.is_stored(&blueprint, &identifier) {
+            return;
+        }
         let counts = self.counts.entry(blueprint.clone()).or_default();
         counts.own += 1;
         self.own += 1;

@@ -1,7 +1,8 @@
 //! What the sources no longer have is deleted from Port, and nothing else.
 //!
-//! The figures hold whether unchanged entities are written again or not:
-//! where a share matters, everything or nothing is left over.
+//! Whatever a share has to be below is in `shares`; here it is 1.
+
+mod shares;
 
 use std::collections::BTreeSet;
 
