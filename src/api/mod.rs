@@ -19,9 +19,10 @@ use url::Url;
 pub use error::ApiError;
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
-    BulkOutcome, CORE_VERSION, EntityFailure, EntityPage, INTEGRATION_VERSION, Integration,
-    IntegrationPatch, KindMetrics, MetricsOrigin, NewIntegration, Organization, PortClient,
-    ResyncState, ResyncStatus, Shown, SyncState, UpsertOptions,
+    BlueprintRelations, BulkOutcome, CORE_VERSION, EntityFailure, EntityName, EntityPage,
+    INTEGRATION_VERSION, Integration, IntegrationPatch, KindMetrics, Listed, MetricsOrigin,
+    NewIntegration, Organization, PortClient, RelatedEntity, ResyncState, ResyncStatus, Shown,
+    SyncState, UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 

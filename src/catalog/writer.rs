@@ -203,11 +203,8 @@ impl Writer {
     }
 
     /// What the entity relates to must not be deleted when Port was asked to
-    /// create it.
+    /// create it; and if it is deleted, the entity would go with it.
     fn note_targets(&mut self, entity: &Entity) {
-        if !self.options.create_missing_related_entities {
-            return;
-        }
         for (relation, targets) in &entity.relations {
             let blueprint = self
                 .current

@@ -129,6 +129,11 @@ impl ResourceConfig {
         self.mapping.blueprint.filter.literal()
     }
 
+    /// Whether Port finds the entities by their properties.
+    pub fn finds_by_search(&self) -> bool {
+        matches!(self.mapping.identifier, Template::Search(_))
+    }
+
     /// Whether two objects may give one identifier. The `id` that the vendor
     /// gives tells its objects apart; whatever else is made of them may not.
     pub fn may_repeat_identifiers(&self) -> bool {

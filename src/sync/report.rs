@@ -77,6 +77,13 @@ impl KindReport {
         self.unmappable + self.written.refused
     }
 
+    /// Whether what it did not give is gone. A property whose expression fails is
+    /// null, as it would be with Ocean, and the kind still complete; but a mapping
+    /// that fails anywhere is no ground to delete on.
+    pub fn is_fit_to_delete(&self) -> bool {
+        self.is_complete() && !self.findings.has_failures()
+    }
+
     /// Whether everything there is was listed and mapped without an error.
     pub fn is_complete(&self) -> bool {
         self.errors.is_empty() && !self.findings.has_errors() && self.unmappable == 0

@@ -1,6 +1,7 @@
 //! Tests that look at Portolan from outside, in one binary so that it links once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod deletion;
 mod dependencies;
 mod drop_in;
 mod enrichment;

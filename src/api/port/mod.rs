@@ -2,13 +2,14 @@
 //!
 //! Port stores the User-Agent of an entity's last writer and tells by it whose
 //! the entity is, so its form is a contract: see [`PortClient::new`]. Calls
-//! that write entities or blueprints carry the suffix `/exporter`, all others
-//! do not.
+//! that write, delete or search for entities, or write blueprints, carry the
+//! suffix `/exporter`, all others do not.
 //!
-//! Writing entities is safe to repeat, since they are upserted; so is reporting
-//! how a resync stands. Creating anything else is not: repeated after an answer
-//! was lost, it would be refused as already there.
+//! Writing entities is safe to repeat, since they are upserted; so are deleting
+//! them and reporting how a resync stands. Creating anything else is not:
+//! repeated after an answer was lost, it would be refused as already there.
 
+mod delete;
 mod ingest;
 mod integration;
 mod login;
@@ -36,6 +37,7 @@ use crate::http::{
 };
 use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 
+pub use self::delete::{BlueprintRelations, EntityName, Listed, RelatedEntity};
 pub use self::ingest::{KindMetrics, MetricsOrigin, SyncState};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,

@@ -69,7 +69,7 @@ pub(super) fn logins(server: &Server) -> usize {
         .count()
 }
 
-fn refusal(status: u16, code: &str, message: &str) -> Answer {
+pub(super) fn refusal(status: u16, code: &str, message: &str) -> Answer {
     let body = json!({"ok": false, "error": code, "message": message});
     Answer::status(status).body(body.to_string())
 }

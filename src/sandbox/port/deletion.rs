@@ -10,7 +10,7 @@ use super::{Answered, Port, Refusal, flag, known_keys, object};
 const BULK_LIMIT: usize = 100;
 
 /// A blueprint and an identifier.
-type Place = (String, String);
+pub(super) type Place = (String, String);
 
 impl Port {
     pub(super) fn delete_one(&mut self, blueprint: &str, id: &str, request: &Request) -> Answered {
@@ -78,7 +78,8 @@ impl Port {
         Ok(())
     }
 
-    fn dependents(&self, of: &BTreeSet<Place>) -> Vec<Place> {
+    /// What relates to any of these, and is none of them.
+    pub(super) fn dependents(&self, of: &BTreeSet<Place>) -> Vec<Place> {
         let targets: BTreeSet<_> = of.iter().map(|(blueprint, _)| blueprint.as_str()).collect();
         let mut dependents = Vec::new();
         for (id, blueprint) in &self.blueprints {
@@ -102,9 +103,11 @@ impl Port {
                             })
                         })
                 });
-                let place = (id.clone(), entity.clone());
-                if depends && !of.contains(&place) {
-                    dependents.push(place);
+                if depends {
+                    let place = (id.clone(), entity.clone());
+                    if !of.contains(&place) {
+                        dependents.push(place);
+                    }
                 }
             }
         }

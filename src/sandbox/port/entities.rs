@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::super::chassis::{Reply, Request};
 use super::integration::text;
 use super::schema::{Blueprint, Relation, entity_identifier};
-use super::search::{self, Candidate};
+use super::search::{Candidate, Query};
 use super::{Answered, Port, Refusal, flag, known_keys, object};
 
 const BULK_LIMIT: usize = 20;
@@ -272,9 +272,10 @@ impl Port {
 
     /// The entities of a blueprint that a search finds.
     fn find(&self, blueprint: &str, query: &Value) -> Result<Vec<String>, Refusal> {
+        let query = Query::new(self, query)?;
         let mut found = Vec::new();
         for (identifier, stored) in self.entities.get(blueprint).into_iter().flatten() {
-            if search::passes(query, &Candidate::new(blueprint, identifier, stored))? {
+            if query.passes(&Candidate::new(blueprint, identifier, stored))? {
                 found.push(identifier.clone());
             }
         }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::chassis::{Reply, Request};
-use super::search::{Candidate, passes};
+use super::search::{Candidate, Query};
 use super::{Answered, Port, Refusal, flag, known_keys, object, ok, required_text};
 
 /// Default and maximum of a page of one blueprint's entities.
@@ -30,10 +30,11 @@ impl Port {
             &request.parameters("include"),
             &request.parameters("exclude"),
         );
+        let query = Query::new(self, &query)?;
         let mut entities = Vec::new();
         for (blueprint, all) in &self.entities {
             for (identifier, stored) in all {
-                if passes(&query, &Candidate::new(blueprint, identifier, stored))? {
+                if query.passes(&Candidate::new(blueprint, identifier, stored))? {
                     let entity = self.shown(blueprint, identifier, stored);
                     entities.push(shown.of(entity));
                 }
@@ -56,6 +57,7 @@ impl Port {
         let shown = Shown::new(&names("include"), &names("exclude"));
         let limit = limit(&body, PAGE)?;
         let query = body.get("query").filter(|query| !query.is_null());
+        let query = query.map(|query| Query::new(self, query)).transpose()?;
         let after = cursor(&body)?;
         let after = after
             .as_ref()
@@ -67,7 +69,8 @@ impl Port {
             all.flat_map(|all| all.range::<str, _>((after, Bound::Unbounded)))
         {
             let candidate = Candidate::new(blueprint, identifier, stored);
-            if !query.map_or(Ok(true), |query| passes(query, &candidate))? {
+            let passes = query.as_ref().map(|query| query.passes(&candidate));
+            if !passes.unwrap_or(Ok(true))? {
                 continue;
             }
             if entities.len() == limit {

@@ -1,0 +1,251 @@
+//! Deletes what may be deleted, and says what Port would not let go.
+//!
+//! What relates to others goes before them, so that whatever is broken off
+//! leaves no entity behind without what it belongs to. One entity that Port
+//! refuses does not spare the others: a refused request is halved until that
+//! entity stands alone.
+//!
+//! Accepted: an entity that somebody wrote after it was listed is deleted all
+//! the same, for Port knows no deletion on condition. It comes back with the
+//! next resync, if it still exists where it came from.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::{StreamExt, stream};
+
+use super::relations::Relations;
+use super::{AT_A_TIME, Deletion, Names, WithheldReason};
+use crate::api::{ApiError, PortClient};
+use crate::causes::one_line;
+
+/// Port's limit for one request.
+const LARGEST_BATCH: usize = 100;
+
+/// Requests without an answer, one after the other, after which the rest is not
+/// tried: each took minutes of patience, and the next resync tries again.
+const GIVE_UP_AFTER: u32 = 4;
+
+/// How often what others relate to is tried, the first time included. Once is
+/// enough unless entities of one blueprint, or of several in a circle, form a
+/// chain.
+const MOST_ROUNDS: u32 = 16;
+
+/// Deletes; see the module.
+pub(super) struct Removal<'a> {
+    port: &'a PortClient,
+    batch: usize,
+    deletion: &'a mut Deletion,
+}
+
+/// Some entities of one blueprint.
+#[derive(Clone, Copy)]
+struct Batch<'n> {
+    blueprint: &'n str,
+    identifiers: &'n [String],
+}
+
+/// What became of a batch.
+#[derive(Default)]
+struct Outcome<'n> {
+    gone: u64,
+    refused: Vec<Refused<'n>>,
+}
+
+struct Refused<'n> {
+    batch: Batch<'n>,
+    reason: String,
+    /// Whether that is about these entities, and not about Port or the way there.
+    is_theirs: bool,
+}
+
+impl<'a> Removal<'a> {
+    pub(super) fn new(port: &'a PortClient, batch: usize, deletion: &'a mut Deletion) -> Self {
+        Self {
+            port,
+            batch: batch.clamp(1, LARGEST_BATCH),
+            deletion,
+        }
+    }
+
+    /// Deletes in bulk, and with everything that relates to it. What an earlier
+    /// request took along counts as deleted like the rest.
+    pub(super) async fn with_dependents(mut self, names: &Names, relations: &Relations) {
+        let patience = Patience::default();
+        let port = self.port;
+        for stage in relations.stages(names.keys().map(String::as_str)) {
+            let batches = batches(names, stage, self.batch);
+            let refused = self
+                .carry_out(batches.map(|batch| in_bulk(port, &patience, batch)))
+                .await;
+            self.withhold(refused);
+        }
+    }
+
+    /// Deletes one by one what nothing else relates to. What Port refuses is
+    /// tried again as long as that lets anything go: where a blueprint relates
+    /// to itself, its definition does not tell which entity comes first.
+    pub(super) async fn without_dependents(mut self, names: &Names, relations: Option<&Relations>) {
+        let patience = Patience::default();
+        let port = self.port;
+        let blueprints = names.keys().map(String::as_str);
+        let stages = match relations {
+            Some(relations) => relations.stages(blueprints),
+            None => vec![blueprints.collect()],
+        };
+        let before = self.deletion.deleted_in_all();
+        let mut refused = Vec::new();
+        for stage in stages {
+            let singles = batches(names, stage, 1).map(|single| alone(port, &patience, single));
+            refused.extend(self.carry_out(singles).await);
+        }
+        let mut is_progress = self.deletion.deleted_in_all() > before;
+        for _ in 1..MOST_ROUNDS {
+            let (again, for_good): (Vec<_>, Vec<_>) = refused
+                .into_iter()
+                .partition(|refused| is_progress && refused.is_theirs);
+            self.withhold(for_good);
+            let before = self.deletion.deleted_in_all();
+            let singles = again
+                .iter()
+                .map(|refused| alone(port, &patience, refused.batch));
+            refused = self.carry_out(singles).await;
+            is_progress = self.deletion.deleted_in_all() > before;
+        }
+        self.withhold(refused);
+    }
+
+    /// Sends requests, a few at a time; gives back what Port refused.
+    async fn carry_out<'n, R: Future<Output = (Batch<'n>, Outcome<'n>)>>(
+        &mut self,
+        requests: impl Iterator<Item = R>,
+    ) -> Vec<Refused<'n>> {
+        let mut refused = Vec::new();
+        let mut outcomes = std::pin::pin!(stream::iter(requests).buffer_unordered(AT_A_TIME));
+        while let Some((batch, outcome)) = outcomes.next().await {
+            if outcome.gone > 0 {
+                let deleted = &mut self.deletion.deleted;
+                *deleted.entry(batch.blueprint.to_owned()).or_default() += outcome.gone;
+            }
+            refused.extend(outcome.refused);
+        }
+        refused
+    }
+
+    fn withhold(&mut self, refused: Vec<Refused>) {
+        for Refused { batch, reason, .. } in refused {
+            self.deletion.withhold(
+                batch.blueprint,
+                batch.identifiers.len() as u64,
+                WithheldReason::Refused { reason },
+            );
+        }
+    }
+}
+
+/// The entities of some blueprints in batches.
+fn batches<'n>(
+    names: &'n Names,
+    blueprints: Vec<&'n str>,
+    size: usize,
+) -> impl Iterator<Item = Batch<'n>> {
+    blueprints.into_iter().flat_map(move |blueprint| {
+        let identifiers = names.get(blueprint).map(Vec::as_slice).unwrap_or_default();
+        identifiers.chunks(size).map(move |identifiers| Batch {
+            blueprint,
+            identifiers,
+        })
+    })
+}
+
+async fn in_bulk<'n>(
+    port: &PortClient,
+    patience: &Patience,
+    whole: Batch<'n>,
+) -> (Batch<'n>, Outcome<'n>) {
+    let blueprint = whole.blueprint;
+    let mut outcome = Outcome::default();
+    let mut waiting = vec![whole.identifiers];
+    while let Some(identifiers) = waiting.pop() {
+        match patience
+            .attempt(port.delete_entities(blueprint, identifiers))
+            .await
+        {
+            Ok(()) => {
+                tracing::debug!(
+                    blueprint,
+                    entities = identifiers.len(),
+                    "Deleted {} entities of `{blueprint}`",
+                    identifiers.len()
+                );
+                outcome.gone += identifiers.len() as u64;
+            }
+            Err((_, true)) if identifiers.len() > 1 => {
+                let (first, second) = identifiers.split_at(identifiers.len() / 2);
+                waiting.extend([second, first]);
+            }
+            Err((reason, is_theirs)) => outcome.refused.push(Refused {
+                batch: Batch {
+                    blueprint,
+                    identifiers,
+                },
+                reason,
+                is_theirs,
+            }),
+        }
+    }
+    (whole, outcome)
+}
+
+async fn alone<'n>(
+    port: &PortClient,
+    patience: &Patience,
+    single: Batch<'n>,
+) -> (Batch<'n>, Outcome<'n>) {
+    let mut outcome = Outcome::default();
+    for identifier in single.identifiers {
+        match patience
+            .attempt(port.delete_entity(single.blueprint, identifier))
+            .await
+        {
+            Ok(()) => outcome.gone += 1,
+            Err((reason, is_theirs)) => outcome.refused.push(Refused {
+                batch: single,
+                reason,
+                is_theirs,
+            }),
+        }
+    }
+    (single, outcome)
+}
+
+/// Ends when Port does not answer any more.
+#[derive(Default)]
+struct Patience {
+    /// Requests without an answer since the last one that had one.
+    unanswered: AtomicU32,
+}
+
+impl Patience {
+    /// One request, unless that is of no use any more. An error says what Port
+    /// said, and whether it was about the entities.
+    async fn attempt(
+        &self,
+        request: impl Future<Output = Result<(), ApiError>>,
+    ) -> Result<(), (String, bool)> {
+        if self.unanswered.load(Ordering::Relaxed) >= GIVE_UP_AFTER {
+            let reason = "Port did not answer earlier deletions, so this one was not tried";
+            return Err((reason.to_owned(), false));
+        }
+        let Err(error) = request.await else {
+            self.unanswered.store(0, Ordering::Relaxed);
+            return Ok(());
+        };
+        if matches!(error.status(), Some(400..500)) {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else {
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+        let is_theirs = matches!(error.status(), Some(400 | 404 | 409 | 413 | 422));
+        Err((one_line(&error), is_theirs))
+    }
+}
