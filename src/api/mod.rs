@@ -19,8 +19,9 @@ use url::Url;
 pub use error::ApiError;
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
-    BulkOutcome, CORE_VERSION, EntityFailure, INTEGRATION_VERSION, Integration, IntegrationPatch,
-    NewIntegration, Organization, PortClient, ResyncState, ResyncStatus, UpsertOptions,
+    BulkOutcome, CORE_VERSION, EntityFailure, EntityPage, INTEGRATION_VERSION, Integration,
+    IntegrationPatch, NewIntegration, Organization, PortClient, ResyncState, ResyncStatus, Shown,
+    UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 

@@ -3,8 +3,9 @@
 //! Two resource configs may map to one entity, and the later one in the
 //! document wins, whatever finished first. What an earlier one has to say must
 //! then not overwrite what the later one already said, so the ledger remembers
-//! for every entity who wrote it. Some forty bytes an entity: a fingerprint of
-//! 128 bits instead of its name, and the number of a set instead of the set.
+//! for every entity who mapped it, and how far it got. Some forty bytes an
+//! entity: a fingerprint of 128 bits instead of its name, and the number of a
+//! set instead of the set.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,12 +14,39 @@ use std::hash::{BuildHasher, RandomState};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u64, u64);
 
-/// Fingerprints entities and remembers who wrote them.
+/// Makes fingerprints. Clones make the same ones.
+#[derive(Clone, Default)]
+pub(super) struct Fingerprints(RandomState, RandomState);
+
+impl Fingerprints {
+    pub(super) fn of(&self, blueprint: &str, identifier: &str) -> Fingerprint {
+        let entity = (blueprint, identifier);
+        Fingerprint(self.0.hash_one(entity), self.1.hash_one(entity))
+    }
+
+    /// For other things that are to be hashed where nobody can guess the seed.
+    pub(super) fn hasher(&self) -> &RandomState {
+        &self.0
+    }
+}
+
+/// Remembers who mapped which entity, and how far it got.
 #[derive(Default)]
 pub(super) struct Ledger {
-    hashers: (RandomState, RandomState),
-    writers: HashMap<Fingerprint, u32>,
+    pub(super) fingerprints: Fingerprints,
+    entities: HashMap<Fingerprint, Entry>,
     sets: Sets,
+}
+
+/// What is known of one entity.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Number of the set of resource configs that mapped it.
+    writers: u32,
+    /// Whether it was put where it waits to be sent, or further.
+    sent: bool,
+    /// Whether Port has stored it.
+    stored: bool,
 }
 
 /// Who had written an entity before it was noted. Both may hold.
@@ -33,11 +61,7 @@ pub(super) struct Before {
 
 impl Ledger {
     pub(super) fn fingerprint(&self, blueprint: &str, identifier: &str) -> Fingerprint {
-        let entity = (blueprint, identifier);
-        Fingerprint(
-            self.hashers.0.hash_one(entity),
-            self.hashers.1.hash_one(entity),
-        )
+        self.fingerprints.of(blueprint, identifier)
     }
 
     /// Notes that resource config `config` writes the entity.
@@ -50,17 +74,42 @@ impl Ledger {
         if !before.by_same {
             let known = known.to_vec();
             let set = self.sets.with(&known, config);
-            self.writers.insert(entity, set);
+            self.entities.entry(entity).or_default().writers = set;
         }
         before
     }
 
     /// The resource configs that wrote the entity.
     pub(super) fn writers(&self, entity: Fingerprint) -> &[usize] {
-        self.writers
+        self.entities
             .get(&entity)
-            .map(|&set| self.sets.members(set))
+            .map(|entry| self.sets.members(entry.writers))
             .unwrap_or_default()
+    }
+
+    /// Whether this resync writes the entity, so that what Port held before says
+    /// nothing any more.
+    pub(super) fn is_sent(&self, entity: Fingerprint) -> bool {
+        self.entities.get(&entity).is_some_and(|entry| entry.sent)
+    }
+
+    /// Notes that the entity, which is noted, is on its way to Port.
+    pub(super) fn send(&mut self, entity: Fingerprint) {
+        if let Some(entry) = self.entities.get_mut(&entity) {
+            entry.sent = true;
+        }
+    }
+
+    /// Whether Port has stored the entity in this resync.
+    pub(super) fn is_stored(&self, entity: Fingerprint) -> bool {
+        self.entities.get(&entity).is_some_and(|entry| entry.stored)
+    }
+
+    /// Notes that Port has stored the entity. True for the first time.
+    pub(super) fn store(&mut self, entity: Fingerprint) -> bool {
+        self.entities
+            .get_mut(&entity)
+            .is_some_and(|entry| !std::mem::replace(&mut entry.stored, true))
     }
 }
 

@@ -22,6 +22,13 @@ impl MappedEntities {
         !self.ledger.writers(entity).is_empty()
     }
 
+    /// Whether Port has stored the entity in this resync: then it is counted by
+    /// [`Self::rewritten`] if it was there before, and is new if it was not.
+    pub fn is_stored(&self, blueprint: &str, identifier: &str) -> bool {
+        let entity = self.ledger.fingerprint(blueprint, identifier);
+        self.ledger.is_stored(entity)
+    }
+
     /// Whether an entity that this resync mapped relates to this one. Where the
     /// blueprint of a relation's target is not known, any blueprint counts.
     pub fn is_target(&self, blueprint: &str, identifier: &str) -> bool {

@@ -7,17 +7,25 @@
 //! - `order` sorts entities so that relation targets come first.
 
 mod blueprints;
+mod comparison;
+mod current;
 mod defaults;
+mod digest;
+mod held;
 mod ledger;
 mod mapped;
 mod order;
+mod postponed;
 mod prepare;
 mod request;
 mod stale;
 mod writer;
+mod written;
 
+pub use current::Contribution;
 pub use defaults::{Defaults, DefaultsError, OwnMapping};
 pub use mapped::MappedEntities;
 pub use prepare::{Preparation, PrepareError, prepare};
 pub use stale::{Deletion, DeletionRules, Feed, Withheld, WithheldReason, delete_stale};
-pub use writer::{Refusal, ToWrite, WriteLimits, Writer, Written};
+pub use writer::{ToWrite, WriteLimits, Writer};
+pub use written::{Refusal, Written};

@@ -26,7 +26,7 @@ pub(super) fn waves(entities: &[&Entity]) -> Vec<Vec<usize>> {
     let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); entities.len()];
     let mut missing: Vec<usize> = vec![0; entities.len()];
     for (index, entity) in entities.iter().enumerate() {
-        for target in targets(entity) {
+        for target in entity.relations.values().flat_map(targets) {
             for &on in by_identifier.get(target).into_iter().flatten() {
                 if on != index {
                     dependants[on].push(index);
@@ -57,16 +57,13 @@ pub(super) fn waves(entities: &[&Entity]) -> Vec<Vec<usize>> {
     }
 }
 
-/// Identifiers that the relations of an entity name.
-fn targets(entity: &Entity) -> impl Iterator<Item = &str> {
-    entity
-        .relations
-        .values()
-        .flat_map(|relation| match relation {
-            Value::String(target) => vec![target.as_str()],
-            Value::Array(targets) => targets.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        })
+/// Identifiers that a relation of an entity names.
+pub(super) fn targets(relation: &Value) -> impl Iterator<Item = &str> {
+    let targets = match relation {
+        Value::Array(targets) => targets.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    targets.iter().filter_map(Value::as_str)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Stores entities in Port and accounts for every one of them.
 //!
 //! ```text
-//! entities ─▶ arbitrate (who wrote it before?) ─▶ buffer per blueprint ─▶ bulk requests, several in flight
-//!                                                   refused for a missing relation target ─▶ again at the end
+//! entities ─▶ arbitrate (who mapped it before?) ─▶ compare with Port ─▶ buffer per blueprint ─▶ bulk requests, several in flight
+//!                                                    │ the same: done     refused for a missing relation target ─▶ again at the end
 //! ```
 //!
+//! - What Port has already is not sent.
 //! - A bulk request is filled across pages and kinds: at most 20 entities and
 //!   one measured MiB.
 //! - Two requests with the same entity are never in flight together, so what is
@@ -16,7 +17,7 @@
 //! - Entities that failed for a missing relation target are sent once more,
 //!   whole, when everything else is there, targets first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,21 +26,17 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
+use super::current::{Contribution, Current};
+use super::held::Held;
 use super::ledger::{Fingerprint, Ledger};
-use super::mapped::MappedEntities;
+use super::mapped::{ANY_BLUEPRINT, MappedEntities};
 use super::order;
-use super::request::{Failure, Pending, Verdict, named, store};
+use super::postponed::Postponed;
+use super::request::{Failure, Pending, Verdict, store};
+use super::written::Written;
 use crate::api::{PortClient, UpsertOptions};
 use crate::mapping::{Entity, EntityIdentifier};
 use crate::resource_config::MappedFields;
-
-/// Entities kept for another try, by the size of their bodies. Beyond it they
-/// count as refused, with the remedy: memory stays bounded even when every
-/// entity of a first resync lacks its target.
-const POSTPONED_BYTES: usize = 64 << 20;
-
-/// Refused entities that are named; the rest is counted.
-const NAMED_REFUSALS: usize = 5;
 
 /// What surrounds the entities in the body of a bulk request.
 const ENVELOPE_BYTES: usize = br#"{"entities":[]}"#.len();
@@ -63,59 +60,22 @@ pub struct WriteLimits {
     pub concurrency: usize,
 }
 
-/// What became of the entities of one resource config.
-#[derive(Clone, Debug, Default)]
-pub struct Written {
-    /// Stored, each object that led to an entity counted.
-    pub stored: u64,
-    /// Not sent, because Port has it as it is or a later resource config says
-    /// otherwise.
-    pub unchanged: u64,
-    /// Refused by Port, or never answered.
-    pub refused: u64,
-    /// Some of the refused, with Port's reason.
-    pub refusals: Vec<Refusal>,
-    /// Objects whose identifier another object of the same resource config had.
-    pub collisions: u64,
-    /// One such identifier.
-    pub collision: Option<String>,
-}
-
-/// An entity that Port would not take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Where it should have gone.
-    pub blueprint: String,
-    /// Which entity.
-    pub identifier: String,
-    /// Port's words.
-    pub reason: String,
-}
-
 /// Writes what it receives; see the module.
 pub struct Writer {
     port: PortClient,
     options: Arc<UpsertOptions>,
     limits: WriteLimits,
     /// By index of the resource config.
-    fields: Vec<MappedFields>,
-    ledger: Ledger,
+    contributions: Arc<[Contribution]>,
+    mapped: MappedEntities,
+    current: Current,
+    held: Held,
     buffers: BTreeMap<String, Buffer>,
     in_flight: FuturesUnordered<BoxFuture<'static, Vec<Verdict>>>,
     busy: HashSet<Fingerprint>,
     postponed: Postponed,
     written: Vec<Written>,
-    stored: Arc<AtomicU64>,
-}
-
-/// Entities that Port may take once the others are there, with its reason.
-#[derive(Default)]
-struct Postponed {
-    entities: Vec<(Pending, String)>,
-    bytes: usize,
-    /// Where in `entities` an entity is: more than once if resource configs
-    /// wrote it one by one.
-    places: HashMap<Fingerprint, Vec<usize>>,
+    settled: Arc<AtomicU64>,
 }
 
 /// Entities of one blueprint that wait for a full request.
@@ -126,27 +86,40 @@ struct Buffer {
 }
 
 impl Writer {
-    /// `fields`: what each resource config maps, by its index. `stored` counts
-    /// along, for whoever watches.
+    /// `contributions`: what each resource config maps, by its index. `settled`
+    /// counts along what is in Port, for whoever watches.
     pub fn new(
         port: PortClient,
         options: UpsertOptions,
         limits: WriteLimits,
-        fields: Vec<MappedFields>,
-        stored: Arc<AtomicU64>,
+        contributions: Vec<Contribution>,
+        settled: Arc<AtomicU64>,
     ) -> Self {
+        let contributions: Arc<[Contribution]> = contributions.into();
+        let ledger = Ledger::default();
+        let current = Current::new(
+            port.clone(),
+            options.merge,
+            Arc::clone(&contributions),
+            ledger.fingerprints.clone(),
+        );
         Self {
             port,
             options: Arc::new(options),
             limits,
-            written: vec![Written::default(); fields.len()],
-            fields,
-            ledger: Ledger::default(),
+            written: vec![Written::default(); contributions.len()],
+            contributions,
+            mapped: MappedEntities {
+                ledger,
+                ..MappedEntities::default()
+            },
+            current,
+            held: Held::default(),
             buffers: BTreeMap::new(),
             in_flight: FuturesUnordered::new(),
             busy: HashSet::new(),
             postponed: Postponed::default(),
-            stored,
+            settled,
         }
     }
 
@@ -161,48 +134,97 @@ impl Writer {
                 // Answers first: they make room.
                 biased;
                 Some(verdicts) = self.in_flight.next() => self.settle(verdicts),
+                () = self.current.progress(), if self.current.is_reading() => {}
                 received = incoming.recv() => {
                     let Some(ToWrite { config, entities }) = received else { break };
+                    self.current.prepare(&entities).await;
                     for entity in entities {
                         self.accept(config, entity).await;
                     }
                 }
             }
         }
+        while let Some(held) = self.held.pop() {
+            self.enqueue(held).await;
+        }
         self.flush_all().await;
         self.retry_postponed().await;
-        let mapped = MappedEntities {
-            ledger: self.ledger,
-            ..MappedEntities::default()
-        };
-        (self.written, mapped)
+        (self.written, self.mapped)
     }
 
     async fn accept(&mut self, config: usize, mut entity: Entity) {
-        let fingerprint = match &entity.identifier {
-            EntityIdentifier::Text(identifier) => {
-                Some(self.ledger.fingerprint(&entity.blueprint, identifier))
-            }
-            EntityIdentifier::Search(_) => None,
+        self.note_targets(&entity);
+        let EntityIdentifier::Text(identifier) = &entity.identifier else {
+            self.enqueue(Pending::new(config, entity, None)).await;
+            return;
         };
-        if let Some(fingerprint) = fingerprint {
-            let before = self.ledger.note(fingerprint, config);
-            if before.by_same {
-                self.note_collision(config, &entity);
+        let fingerprint = self
+            .mapped
+            .ledger
+            .fingerprint(&entity.blueprint, identifier);
+        let before = self.mapped.ledger.note(fingerprint, config);
+        if before.by_same
+            && let Some(written) = self.written.get_mut(config)
+        {
+            written.note_collision(&entity);
+        }
+        if before.by_later && !self.leave_to_others(fingerprint, &[config], &mut entity) {
+            self.count_unchanged(&[(config, 1)]);
+            return;
+        }
+        let mut pending = Pending::new(config, entity, Some(fingerprint));
+        if let Some(mut earlier) = self.held.release(fingerprint) {
+            earlier.absorb(pending, self.options.merge);
+            pending = earlier;
+        }
+        if self.mapped.ledger.is_sent(fingerprint) {
+            self.enqueue(pending).await;
+        } else if self.current.is_unchanged(fingerprint, &pending.entity) {
+            self.count_unchanged(&pending.shares);
+        } else if self.may_become_equal(config, fingerprint, &pending.entity.blueprint) {
+            self.held.hold(fingerprint, pending);
+            while let Some(oldest) = self.held.overflow() {
+                self.enqueue(oldest).await;
             }
-            if before.by_later && !self.leave_to_others(fingerprint, &[config], &mut entity) {
-                self.count_stored(&[(config, 1)]);
-                return;
+        } else {
+            self.enqueue(pending).await;
+        }
+    }
+
+    /// Whether what comes later may make the entity equal to what Port has.
+    fn may_become_equal(&self, config: usize, fingerprint: Fingerprint, blueprint: &str) -> bool {
+        let may_repeat = |contribution: &Contribution| contribution.may_repeat;
+        let is_fed_by_others = || {
+            let mut feeding = self.contributions.iter().enumerate();
+            feeding.any(|(index, other)| index != config && other.may_feed(blueprint))
+        };
+        self.current.has(blueprint, fingerprint)
+            && (self.contributions.get(config).is_some_and(may_repeat) || is_fed_by_others())
+    }
+
+    /// What the entity relates to must not be deleted when Port was asked to
+    /// create it.
+    fn note_targets(&mut self, entity: &Entity) {
+        if !self.options.create_missing_related_entities {
+            return;
+        }
+        for (relation, targets) in &entity.relations {
+            let blueprint = self
+                .current
+                .target(&entity.blueprint, relation)
+                .unwrap_or(ANY_BLUEPRINT);
+            for target in order::targets(targets) {
+                let target = self.mapped.ledger.fingerprint(blueprint, target);
+                self.mapped.targets.insert(target);
             }
         }
-        self.enqueue(Pending::new(config, entity, fingerprint))
-            .await;
     }
 
     /// Puts an entity where it waits for its request, behind whatever was said
     /// of it before.
     async fn enqueue(&mut self, mut pending: Pending) {
         if let Some(fingerprint) = pending.fingerprint {
+            self.mapped.ledger.send(fingerprint);
             // What is in flight may arrive at Port in any order, so the second
             // write of an entity waits for the first one's answer.
             while self.busy.contains(&fingerprint) {
@@ -213,8 +235,10 @@ impl Writer {
             }
             // What waits for a request may be of another resource config, and
             // what is postponed is sent after it: it would overwrite this.
+            let merge = self.options.merge;
             let left = self
-                .merge_into_postponed(fingerprint, pending)
+                .postponed
+                .absorb(fingerprint, pending, merge)
                 .and_then(|left| self.merge_into_waiting(fingerprint, left));
             match left {
                 Some(left) => pending = left,
@@ -234,6 +258,7 @@ impl Writer {
         entity: &mut Entity,
     ) -> bool {
         let others: Vec<usize> = self
+            .mapped
             .ledger
             .writers(fingerprint)
             .iter()
@@ -248,7 +273,10 @@ impl Writer {
         // Where `own` are several, one of them may come before and one after
         // the other writer: each field goes to the last who maps it.
         let is_outranked = |maps: &dyn Fn(&MappedFields) -> bool| {
-            let maps = |config: usize| self.fields.get(config).is_some_and(maps);
+            let maps = |config: usize| {
+                let contribution = self.contributions.get(config);
+                contribution.is_some_and(|contribution| maps(&contribution.fields))
+            };
             others
                 .iter()
                 .any(|&other| maps(other) && !own.iter().any(|&mine| mine > other && maps(mine)))
@@ -269,15 +297,6 @@ impl Writer {
             .relations
             .retain(|name, _| !is_outranked(&|fields| fields.relations.contains(name)));
         true
-    }
-
-    fn note_collision(&mut self, config: usize, entity: &Entity) {
-        if let Some(written) = self.written.get_mut(config) {
-            written.collisions += 1;
-            if written.collision.is_none() {
-                written.collision = Some(named(entity));
-            }
-        }
     }
 
     /// If the entity still waits to be sent, what comes later is laid over it:
@@ -308,38 +327,6 @@ impl Writer {
         let grown = buffer.entities.remove(place);
         buffer.bytes -= grown.body.len() + 1;
         Some(grown)
-    }
-
-    /// If an earlier object of the same resource config waits for its relation
-    /// targets, the later one is laid over it: sent before, it would be
-    /// overwritten with what is older. Gives back what found none.
-    fn merge_into_postponed(
-        &mut self,
-        fingerprint: Fingerprint,
-        pending: Pending,
-    ) -> Option<Pending> {
-        let Postponed {
-            entities,
-            bytes,
-            places,
-        } = &mut self.postponed;
-        let place = places.get(&fingerprint).and_then(|places| {
-            places.iter().copied().find(|&place| {
-                entities.get(place).is_some_and(|(earlier, _)| {
-                    let is_shared = |(config, _): &(usize, u64)| {
-                        pending.shares.iter().any(|(owner, _)| owner == config)
-                    };
-                    earlier.shares.iter().any(is_shared)
-                })
-            })
-        });
-        let Some((earlier, _)) = place.and_then(|place| entities.get_mut(place)) else {
-            return Some(pending);
-        };
-        *bytes -= earlier.body.len();
-        earlier.absorb(pending, self.options.merge);
-        *bytes += earlier.body.len();
-        None
     }
 
     async fn buffer(&mut self, pending: Pending) {
@@ -399,16 +386,41 @@ impl Writer {
                 self.busy.remove(&fingerprint);
             }
             match failure {
-                None => self.count_stored(&pending.shares),
+                None => {
+                    self.note_rewritten(&pending);
+                    self.count_stored(&pending.shares);
+                }
                 Some(failure) if failure.worth_another_try => self.postpone(pending, failure),
                 Some(failure) => self.refuse(&pending.shares, &pending.entity, &failure.reason),
             }
         }
     }
 
+    /// Where it is not known what was there before, the entity counts as new:
+    /// the fewer there were, the less may be deleted.
+    fn note_rewritten(&mut self, pending: &Pending) {
+        let blueprint = &pending.entity.blueprint;
+        let Some(fingerprint) = pending.fingerprint else {
+            return;
+        };
+        if self.mapped.ledger.store(fingerprint) && self.current.has(blueprint, fingerprint) {
+            let rewritten = &mut self.mapped.rewritten;
+            *rewritten.entry(blueprint.clone()).or_default() += 1;
+        }
+    }
+
+    fn count_unchanged(&mut self, shares: &[(usize, u64)]) {
+        for &(config, objects) in shares {
+            self.settled.fetch_add(objects, Ordering::Relaxed);
+            if let Some(written) = self.written.get_mut(config) {
+                written.unchanged += objects;
+            }
+        }
+    }
+
     fn count_stored(&mut self, shares: &[(usize, u64)]) {
         for &(config, objects) in shares {
-            self.stored.fetch_add(objects, Ordering::Relaxed);
+            self.settled.fetch_add(objects, Ordering::Relaxed);
             if let Some(written) = self.written.get_mut(config) {
                 written.stored += objects;
             }
@@ -416,25 +428,15 @@ impl Writer {
     }
 
     fn postpone(&mut self, pending: Pending, failure: Failure) {
-        let Postponed {
-            entities,
-            bytes,
-            places,
-        } = &mut self.postponed;
-        let size = pending.body.len();
-        if *bytes + size > POSTPONED_BYTES {
-            let reason = format!(
-                "{}; too many entities wait for their relation targets: list the targets' kinds first, or set `createMissingRelatedEntities: true`",
-                failure.reason
-            );
-            self.refuse(&pending.shares, &pending.entity, &reason);
+        if self.postponed.has_room(&pending) {
+            self.postponed.push(pending, failure.reason);
             return;
         }
-        *bytes += size;
-        if let Some(fingerprint) = pending.fingerprint {
-            places.entry(fingerprint).or_default().push(entities.len());
-        }
-        entities.push((pending, failure.reason));
+        let reason = format!(
+            "{}; too many entities wait for their relation targets: list the targets' kinds first, or set `createMissingRelatedEntities: true`",
+            failure.reason
+        );
+        self.refuse(&pending.shares, &pending.entity, &reason);
     }
 
     /// Sends what lacked a relation target once more, targets first; and again
@@ -442,16 +444,16 @@ impl Writer {
     /// alone and can be wrong where two blueprints share one.
     async fn retry_postponed(&mut self) {
         let mut before = usize::MAX;
-        while (1..before).contains(&self.postponed.entities.len()) {
-            before = self.postponed.entities.len();
+        while (1..before).contains(&self.postponed.len()) {
+            before = self.postponed.len();
             tracing::info!(
                 entities = before,
                 "Storing {before} entities again whose relation targets were missing"
             );
-            let postponed = std::mem::take(&mut self.postponed).entities;
+            let postponed = self.postponed.take();
             self.send_in_waves(postponed).await;
         }
-        for (pending, reason) in std::mem::take(&mut self.postponed).entities {
+        for (pending, reason) in self.postponed.take() {
             self.refuse(&pending.shares, &pending.entity, &reason);
         }
     }
@@ -475,7 +477,7 @@ impl Writer {
                 if let Some(fingerprint) = pending.fingerprint {
                     let own = pending.configs();
                     if !self.leave_to_others(fingerprint, &own, &mut pending.entity) {
-                        self.count_stored(&pending.shares);
+                        self.count_unchanged(&pending.shares);
                         continue;
                     }
                     pending.write_body();
@@ -488,16 +490,8 @@ impl Writer {
 
     fn refuse(&mut self, shares: &[(usize, u64)], entity: &Entity, reason: &str) {
         for &(config, objects) in shares {
-            let Some(written) = self.written.get_mut(config) else {
-                continue;
-            };
-            written.refused += objects;
-            if written.refusals.len() < NAMED_REFUSALS {
-                written.refusals.push(Refusal {
-                    blueprint: entity.blueprint.clone(),
-                    identifier: named(entity),
-                    reason: reason.to_owned(),
-                });
+            if let Some(written) = self.written.get_mut(config) {
+                written.refuse(objects, entity, reason);
             }
         }
     }

@@ -129,6 +129,16 @@ impl ResourceConfig {
         self.mapping.blueprint.filter.literal()
     }
 
+    /// Whether two objects may give one identifier. The `id` that the vendor
+    /// gives tells its objects apart; whatever else is made of them may not.
+    pub fn may_repeat_identifiers(&self) -> bool {
+        let is_id = matches!(
+            &self.mapping.identifier,
+            Template::Expression(expression) if expression.filter.text().trim() == ".id"
+        );
+        !is_id || self.items_to_parse.is_some()
+    }
+
     /// What the mapping writes, and so all that need be compared with Port.
     pub fn mapped_fields(&self) -> MappedFields {
         let keys =

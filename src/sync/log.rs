@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::deletion_log;
 use super::report::{Ending, KindReport, ResyncReport};
 use crate::mapping::{Cause, Finding, Severity};
 use crate::resource_config::ResourceConfig;
@@ -23,20 +24,23 @@ pub(super) fn report(report: &ResyncReport, configs: &[Arc<ResourceConfig>]) {
             collisions(kind);
         });
     }
+    deletion_log::report(&report.deletion);
     whole(report);
 }
 
 fn outcome(kind: &KindReport) {
-    let written = kind.written.stored;
+    let (written, unchanged) = (kind.written.stored, kind.written.unchanged);
     let Some((error, more)) = kind.errors.split_first() else {
         tracing::info!(
             fetched = kind.fetched,
             filtered = kind.filtered,
             mapped = kind.mapped,
             written,
+            unchanged,
             failed = kind.failed(),
             duration_ms = milliseconds(kind.duration),
-            "Resynced {written} entities of `{}`",
+            "Resynced {} entities of `{}`, {written} of them changed",
+            written + unchanged,
             kind.kind
         );
         return;
@@ -46,10 +50,12 @@ fn outcome(kind: &KindReport) {
         filtered = kind.filtered,
         mapped = kind.mapped,
         written,
+        unchanged,
         failed = kind.failed(),
         duration_ms = milliseconds(kind.duration),
-        "`{}` is incomplete, {written} entities were resynced: {error}",
-        kind.kind
+        "`{}` is incomplete, {} entities were resynced: {error}",
+        kind.kind,
+        written + unchanged
     );
     for error in more {
         tracing::error!("`{}` is incomplete: {error}", kind.kind);
@@ -125,31 +131,40 @@ fn collisions(kind: &KindReport) {
 }
 
 fn whole(report: &ResyncReport) {
-    let written = report.stored();
+    let (written, unchanged) = (report.stored(), report.unchanged());
+    let deleted = report.deletion.deleted_in_all();
+    let withheld = report.deletion.withheld_in_all();
     let failed: u64 = report.kinds.iter().map(KindReport::failed).sum();
-    let resync = report.id;
     let duration_ms = milliseconds(report.duration);
     let seconds = report.duration.as_secs_f64();
+    let (resync, trigger) = (report.id, report.trigger);
+    // Every line of it carries the same facts.
+    macro_rules! say {
+        ($level:ident, $($message:tt)*) => {
+            tracing::$level!(
+                %resync, %trigger, written, unchanged, deleted, withheld, failed, duration_ms,
+                $($message)*
+            )
+        };
+    }
+    if report.stopped {
+        say!(
+            warn,
+            "Resync stopped after {seconds:.1} s: {written} entities written, nothing deleted"
+        );
+        return;
+    }
     match report.ending() {
-        Ending::Done => tracing::info!(
-            %resync,
-            written,
-            failed,
-            duration_ms,
-            "Resync done: {written} entities written in {seconds:.1} s"
+        Ending::Done => say!(
+            info,
+            "Resync done: {written} entities written, {unchanged} unchanged, {deleted} deleted in {seconds:.1} s"
         ),
-        Ending::Partly => tracing::warn!(
-            %resync,
-            written,
-            failed,
-            duration_ms,
-            "Resync partly done: {written} entities written, {failed} failed, in {seconds:.1} s; the errors above say why"
+        Ending::Partly => say!(
+            warn,
+            "Resync partly done: {written} entities written, {unchanged} unchanged, {deleted} deleted, {failed} failed in {seconds:.1} s; the lines above say why"
         ),
-        Ending::Failed => tracing::warn!(
-            %resync,
-            written,
-            failed,
-            duration_ms,
+        Ending::Failed => say!(
+            warn,
             "Resync failed: nothing written in {seconds:.1} s; the errors above say why"
         ),
     }
@@ -230,8 +245,8 @@ mod tests {
     #[test]
     fn a_kind_that_is_done_is_one_line_and_the_whole_another() {
         insta::assert_snapshot!(logged(vec![kind(7)]), @"
-        INFO    Resynced 7 entities of `incident`  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=7  failed=0  duration_ms=250
-        INFO    Resync done: 7 entities written in 1.3 s  resync=00000000-0000-0000-0000-000000000000  written=7  failed=0  duration_ms=1260
+        INFO    Resynced 7 entities of `incident`, 7 of them changed  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=7  unchanged=0  failed=0  duration_ms=250
+        INFO    Resync done: 7 entities written, 0 unchanged, 0 deleted in 1.3 s  resync=00000000-0000-0000-0000-000000000000  trigger=once  written=7  unchanged=0  deleted=0  withheld=0  failed=0  duration_ms=1260
         ");
     }
 
@@ -244,9 +259,9 @@ mod tests {
         ];
 
         insta::assert_snapshot!(logged(vec![incomplete]), @"
-        ERROR   `incident` is incomplete, 3 entities were resynced: could not list incidents: GET http://h/v1/x answered 500  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=3  failed=0  duration_ms=250
+        ERROR   `incident` is incomplete, 3 entities were resynced: could not list incidents: GET http://h/v1/x answered 500  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=3  unchanged=0  failed=0  duration_ms=250
         ERROR   `incident` is incomplete: mapping incidents: a panic  kind=incident  resource=0
-        WARNING Resync partly done: 3 entities written, 0 failed, in 1.3 s; the errors above say why  resync=00000000-0000-0000-0000-000000000000  written=3  failed=0  duration_ms=1260
+        WARNING Resync partly done: 3 entities written, 0 unchanged, 0 deleted, 0 failed in 1.3 s; the lines above say why  resync=00000000-0000-0000-0000-000000000000  trigger=once  written=3  unchanged=0  deleted=0  withheld=0  failed=0  duration_ms=1260
         ");
     }
 
@@ -261,10 +276,10 @@ mod tests {
         }];
 
         insta::assert_snapshot!(logged(vec![refused]), @"
-        INFO    Resynced 4 entities of `incident`  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=4  failed=3  duration_ms=250
+        INFO    Resynced 4 entities of `incident`, 4 of them changed  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=4  unchanged=0  failed=3  duration_ms=250
         ERROR   Port refused `a-1` of blueprint `thing`: `position` must be a number  kind=incident  resource=0  blueprint=thing  entity=a-1
         ERROR   Port refused 2 more entities of `incident`  kind=incident  resource=0  refused=3
-        WARNING Resync partly done: 4 entities written, 3 failed, in 1.3 s; the errors above say why  resync=00000000-0000-0000-0000-000000000000  written=4  failed=3  duration_ms=1260
+        WARNING Resync partly done: 4 entities written, 0 unchanged, 0 deleted, 3 failed in 1.3 s; the lines above say why  resync=00000000-0000-0000-0000-000000000000  trigger=once  written=4  unchanged=0  deleted=0  withheld=0  failed=3  duration_ms=1260
         ");
     }
 
@@ -275,9 +290,9 @@ mod tests {
         collided.written.collision = Some("P1--".to_owned());
 
         insta::assert_snapshot!(logged(vec![collided]), @"
-        INFO    Resynced 7 entities of `incident`  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=7  failed=0  duration_ms=250
+        INFO    Resynced 7 entities of `incident`, 7 of them changed  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=7  unchanged=0  failed=0  duration_ms=250
         WARNING `incident` gave an identifier twice for 2 of its objects, `P1--` for example; the later object was kept. Hint: an identifier expression that tells them apart keeps both  kind=incident  resource=0  collisions=2
-        INFO    Resync done: 7 entities written in 1.3 s  resync=00000000-0000-0000-0000-000000000000  written=7  failed=0  duration_ms=1260
+        INFO    Resync done: 7 entities written, 0 unchanged, 0 deleted in 1.3 s  resync=00000000-0000-0000-0000-000000000000  trigger=once  written=7  unchanged=0  deleted=0  withheld=0  failed=0  duration_ms=1260
         ");
     }
 
@@ -287,8 +302,8 @@ mod tests {
         nothing.errors = vec!["could not list incidents".to_owned()];
 
         insta::assert_snapshot!(logged(vec![nothing]), @"
-        ERROR   `incident` is incomplete, 0 entities were resynced: could not list incidents  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=0  failed=0  duration_ms=250
-        WARNING Resync failed: nothing written in 1.3 s; the errors above say why  resync=00000000-0000-0000-0000-000000000000  written=0  failed=0  duration_ms=1260
+        ERROR   `incident` is incomplete, 0 entities were resynced: could not list incidents  kind=incident  resource=0  fetched=9  filtered=2  mapped=7  written=0  unchanged=0  failed=0  duration_ms=250
+        WARNING Resync failed: nothing written in 1.3 s; the errors above say why  resync=00000000-0000-0000-0000-000000000000  trigger=once  written=0  unchanged=0  deleted=0  withheld=0  failed=0  duration_ms=1260
         ");
     }
 }

@@ -5,6 +5,7 @@
 //!    └── sources side by side, a few datasets of each at a time; every channel bounded
 //! ```
 
+mod deletion_log;
 mod expressions;
 mod log;
 mod measure;

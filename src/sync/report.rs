@@ -101,7 +101,7 @@ impl ResyncReport {
         let is_done = |kind: &KindReport| kind.is_complete() && kind.failed() == 0;
         if self.kinds.iter().all(is_done) && self.deletion.is_done() {
             Ending::Done
-        } else if self.kinds.iter().all(broken) && self.stored() == 0 {
+        } else if self.kinds.iter().all(broken) && self.settled() == 0 {
             Ending::Failed
         } else {
             Ending::Partly
@@ -118,5 +118,15 @@ impl ResyncReport {
     /// Entities stored in all.
     pub fn stored(&self) -> u64 {
         self.kinds.iter().map(|kind| kind.written.stored).sum()
+    }
+
+    /// Entities in all that Port had as they are.
+    pub fn unchanged(&self) -> u64 {
+        self.kinds.iter().map(|kind| kind.written.unchanged).sum()
+    }
+
+    /// Entities that are in Port as they should be.
+    fn settled(&self) -> u64 {
+        self.stored() + self.unchanged()
     }
 }

@@ -31,7 +31,8 @@ use super::reporting::{Reporter, Reporting};
 use super::request::ResyncRequest;
 use crate::api::{ApiError, Integration, PortClient, ResyncState, ResyncStatus, UpsertOptions};
 use crate::catalog::{
-    Deletion, DeletionRules, Feed, MappedEntities, ToWrite, WriteLimits, Writer, delete_stale,
+    Contribution, Deletion, DeletionRules, Feed, MappedEntities, ToWrite, WriteLimits, Writer,
+    delete_stale,
 };
 use crate::causes::{one_line, with_hint};
 use crate::jq;
@@ -216,7 +217,11 @@ impl Resync {
             self.write_limits,
             configs
                 .iter()
-                .map(|config| config.mapped_fields())
+                .map(|config| Contribution {
+                    blueprint: config.literal_blueprint().map(str::to_owned),
+                    fields: config.mapped_fields(),
+                    may_repeat: config.may_repeat_identifiers(),
+                })
                 .collect(),
             Arc::clone(&attempt.progress.stored),
         );

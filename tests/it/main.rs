@@ -19,5 +19,6 @@ mod settings;
 mod sharing;
 mod statuspage;
 mod stopping;
+mod unchanged;
 mod writer_model;
 mod writing;

@@ -184,7 +184,7 @@ async fn expressions_and_entities_that_fail() {
     ERROR resources[0].port.entity.mappings.identifier: `.name` gave an identifier that Port would refuse: it contains a space; use `.name | gsub("[^A-Za-z0-9@_.+:\\\\/=-]"; "-")` (3 objects, one of them `Ctrlv Solutions`)
     WARNING resources[1].port.entity.mappings.properties.position: `.name | tonumber` failed: string ("Backend") cannot be parsed as a number; the field is null (7 objects, one of them `9w477s340zqt`)
     WARNING `component` gave an identifier twice for 33 of its objects, `one` for example; the later object was kept. Hint: an identifier expression that tells them apart keeps both
-    WARNING Resync partly done: 41 entities written, 3 failed, in … s; the errors above say why
+    WARNING Resync partly done: 41 entities written, 0 unchanged, 0 deleted, 3 failed in … s; the lines above say why
     "#);
 }
 
@@ -203,7 +203,7 @@ async fn a_kind_that_cannot_be_listed() {
 
     insta::assert_snapshot!(said(&outcome, &sandbox, &TROUBLE), @"
     ERROR `schedules` is incomplete, 0 entities were resynced: could not list schedules from offset 0: GET http://pagerduty/schedules answered 403: Access Denied: The sandbox was told to fail here. Hint: the owner of the token may not read this: check its role and scopes
-    WARNING Resync partly done: 34 entities written, 0 failed, in … s; the errors above say why
+    WARNING Resync partly done: 34 entities written, 0 unchanged, 0 deleted, 0 failed in … s; the lines above say why
     ");
     assert!(outcome.stdout.contains("| schedules (incomplete) |"));
 }
@@ -220,14 +220,14 @@ async fn a_first_start_on_a_terminalless_machine() {
     INFO Starting Portolan 0.1.0 as integration `portolan-sandbox` of type `pagerduty`
     INFO Created the integration in Port
     INFO Created 6 blueprints in Port
-    INFO Resynced 16 entities of `services`
-    INFO Resynced 14 entities of `incidents (resources[1])`
-    INFO Resynced 50 entities of `incidents (resources[2])`
-    INFO Resynced 8 entities of `schedules`
-    INFO Resynced 27 entities of `oncalls`
-    INFO Resynced 7 entities of `escalation_policies`
-    INFO Resynced 28 entities of `users`
-    INFO Resync done: 150 entities written in … s
+    INFO Resynced 16 entities of `services`, 16 of them changed
+    INFO Resynced 14 entities of `incidents (resources[1])`, 14 of them changed
+    INFO Resynced 50 entities of `incidents (resources[2])`, 50 of them changed
+    INFO Resynced 8 entities of `schedules`, 8 of them changed
+    INFO Resynced 27 entities of `oncalls`, 27 of them changed
+    INFO Resynced 7 entities of `escalation_policies`, 7 of them changed
+    INFO Resynced 28 entities of `users`, 28 of them changed
+    INFO Resync done: 150 entities written, 0 unchanged, 0 deleted in … s
     ");
 }
 

@@ -46,14 +46,14 @@ impl Outcome {
         self
     }
 
-    /// The counts of the summary, by row: fetched, filtered, mapped, written, failed.
-    pub(crate) fn summary(&self) -> Vec<(String, [u64; 5])> {
+    /// The counts of the summary, by row: fetched, filtered, mapped, written, unchanged, failed.
+    pub(crate) fn summary(&self) -> Vec<(String, [u64; 6])> {
         self.stdout
             .lines()
             .filter_map(|line| {
                 let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
                 let counts: Vec<u64> = cells
-                    .get(1..6)?
+                    .get(1..7)?
                     .iter()
                     .map_while(|cell| cell.parse().ok())
                     .collect();

@@ -15,7 +15,7 @@ async fn it_needs_no_setting_and_brings_everything_into_the_catalog() {
     let rows = outcome.summary();
     let (total, counts) = rows.last().unwrap();
     assert_eq!(total, "total");
-    let [_, _, mapped, written, failed] = *counts;
+    let [_, _, mapped, written, _, failed] = *counts;
     assert_eq!((written, failed), (mapped, 0));
     for (kind, [fetched, ..]) in &rows {
         assert!(*fetched > 0, "there is no {kind} to be seen");
@@ -31,7 +31,7 @@ async fn it_gets_through_a_bad_day() {
         .expect_code(0);
 
     let rows = outcome.summary();
-    let [_, _, mapped, written, failed] = rows.last().unwrap().1;
+    let [_, _, mapped, written, _, failed] = rows.last().unwrap().1;
     assert_eq!((written, failed), (mapped, 0));
 }
 

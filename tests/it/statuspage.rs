@@ -97,7 +97,7 @@ async fn an_object_that_moves_to_the_next_page_is_counted_once() {
         .await
         .expect_code(0);
 
-    let (_, [fetched, _, _, written, _]) = outcome.summary().remove(0);
+    let (_, [fetched, _, _, written, _, _]) = outcome.summary().remove(0);
     assert_eq!((fetched, written), (120, 120));
     assert!(outcome.logged("WARNING").is_empty());
 }

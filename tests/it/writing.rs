@@ -50,7 +50,7 @@ async fn an_entity_that_port_refuses_is_named_and_stops_nobody_else() {
 
     let outcome = run_in(&sandbox).await.expect_code(3);
 
-    let (_, [fetched, _, mapped, written, failed]) = outcome.summary().remove(0);
+    let (_, [fetched, _, mapped, written, _, failed]) = outcome.summary().remove(0);
     assert_eq!(fetched, mapped);
     assert_eq!(written + failed, mapped);
     assert!(
@@ -197,7 +197,7 @@ async fn a_relation_target_that_never_comes_is_told() {
 
     let outcome = run_in(&sandbox).await.expect_code(3);
 
-    let (_, [_, _, mapped, written, failed]) = outcome.summary().remove(0);
+    let (_, [_, _, mapped, written, _, failed]) = outcome.summary().remove(0);
     assert_eq!((written, failed), (0, mapped));
 }
 

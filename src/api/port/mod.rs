@@ -11,6 +11,7 @@
 
 mod integration;
 mod login;
+mod search;
 #[cfg(test)]
 mod tests;
 mod upsert;
@@ -37,6 +38,7 @@ use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
+pub use self::search::{EntityPage, Shown};
 pub use self::upsert::{BulkOutcome, EntityFailure, UpsertOptions};
 
 /// The version that this integration reports.

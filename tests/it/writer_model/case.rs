@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use portolan::catalog::Contribution;
 use portolan::mapping::{Entity, EntityIdentifier};
 use portolan::resource_config::MappedFields;
 use proptest::prelude::*;
@@ -62,16 +63,34 @@ impl Case {
         self.configs[config] & field != 0
     }
 
-    pub(super) fn mapped_fields(&self) -> Vec<MappedFields> {
+    pub(super) fn contributions(&self) -> Vec<Contribution> {
         (0..self.configs.len())
-            .map(|config| MappedFields {
-                title: self.maps(config, TITLE),
-                icon: self.maps(config, ICON),
-                team: false,
-                properties: self.names(config, FIRST_PROPERTY, PROPERTIES),
-                relations: self.names(config, FIRST_RELATION, BLUEPRINTS),
+            .map(|config| {
+                let entities: Vec<(usize, usize)> = self
+                    .objects
+                    .iter()
+                    .filter(|object| object.config == config)
+                    .map(|object| (object.blueprint, object.identifier))
+                    .collect();
+                let blueprints: BTreeSet<usize> = entities.iter().map(|(bp, _)| *bp).collect();
+                let only = blueprints.first().filter(|_| blueprints.len() == 1);
+                Contribution {
+                    blueprint: only.map(|&blueprint| BLUEPRINTS[blueprint].to_owned()),
+                    fields: self.mapped_fields(config),
+                    may_repeat: entities.iter().collect::<BTreeSet<_>>().len() < entities.len(),
+                }
             })
             .collect()
+    }
+
+    fn mapped_fields(&self, config: usize) -> MappedFields {
+        MappedFields {
+            title: self.maps(config, TITLE),
+            icon: self.maps(config, ICON),
+            team: false,
+            properties: self.names(config, FIRST_PROPERTY, PROPERTIES),
+            relations: self.names(config, FIRST_RELATION, BLUEPRINTS),
+        }
     }
 
     pub(super) fn names(&self, config: usize, first: u8, all: [&str; 2]) -> BTreeSet<String> {

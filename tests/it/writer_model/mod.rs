@@ -82,13 +82,22 @@ async fn port() -> (Sandbox, PortClient) {
     (sandbox, client)
 }
 
-/// Empties Port and writes what the case says.
-async fn write(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Written>, u64) {
+fn empty(sandbox: &Sandbox) {
     for name in BLUEPRINTS {
         for identifier in sandbox.port.entities(name).keys() {
             sandbox.port.remove_entity(name, identifier);
         }
     }
+}
+
+/// Empties Port and writes what the case says.
+async fn write(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Written>, u64) {
+    empty(sandbox);
+    write_over(sandbox, client, case).await
+}
+
+/// Writes what the case says over what is there.
+async fn write_over(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Written>, u64) {
     sandbox.port.clear_faults();
     sandbox.port.clear_requests();
     for (blueprint, fault) in &case.faults {
@@ -118,7 +127,7 @@ async fn write(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Writ
             batch_bytes: case.batch_bytes,
             concurrency: case.concurrency,
         },
-        case.mapped_fields(),
+        case.contributions(),
         Arc::clone(&stored),
     );
     let (sender, receiver) = mpsc::channel(1);
@@ -157,13 +166,13 @@ fn check(
     sandbox: &Sandbox,
     case: &Case,
     written: &[Written],
-    stored: u64,
+    settled: u64,
 ) -> Result<(), TestCaseError> {
     // Every object is accounted for, under its resource config.
     for (config, counts) in written.iter().enumerate() {
         let sent = case.objects.iter().filter(|object| object.config == config);
         prop_assert_eq!(
-            counts.stored + counts.refused,
+            counts.stored + counts.unchanged + counts.refused,
             sent.count() as u64,
             "resource config {}: {:?}",
             config,
@@ -171,8 +180,11 @@ fn check(
         );
     }
     prop_assert_eq!(
-        stored,
-        written.iter().map(|counts| counts.stored).sum::<u64>()
+        settled,
+        written
+            .iter()
+            .map(|counts| counts.stored + counts.unchanged)
+            .sum::<u64>()
     );
 
     let was_refused = |blueprint: usize, identifier: usize, config: usize| {
@@ -231,6 +243,31 @@ fn check(
     Ok(())
 }
 
+/// Once into an empty Port, and once more over what that left, when there is
+/// nothing left to say.
+async fn check_twice(
+    sandbox: &Sandbox,
+    client: &PortClient,
+    case: &Case,
+) -> Result<(), TestCaseError> {
+    let (written, settled) = write(sandbox, client, case).await;
+    check(sandbox, case, &written, settled)?;
+
+    let again = Case {
+        faults: Vec::new(),
+        ..case.clone()
+    };
+    let was_refused = |written: &[Written]| written.iter().any(|counts| counts.refused > 0);
+    let incomplete = was_refused(&written);
+    let (written, settled) = write_over(sandbox, client, &again).await;
+    check(sandbox, &again, &written, settled)?;
+    if !incomplete && !was_refused(&written) {
+        let requests = sandbox.port.requested(&Matcher::post(BULK));
+        prop_assert_eq!(requests, 0, "nothing changed, and it was written again");
+    }
+    Ok(())
+}
+
 #[test]
 fn port_holds_what_a_sequential_writer_would_leave() {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -251,8 +288,7 @@ fn port_holds_what_a_sequential_writer_would_leave() {
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let outcome = runner.run(&cases(), |case| {
-        let (written, stored) = runtime.block_on(write(&sandbox, &client, &case));
-        check(&sandbox, &case, &written, stored)
+        runtime.block_on(check_twice(&sandbox, &client, &case))
     });
     if let Err(error) = outcome {
         panic!("{error}");
@@ -274,8 +310,7 @@ fn object(config: usize, blueprint: usize, identifier: usize) -> Object {
 
 async fn expect_right(case: Case) {
     let (sandbox, client) = port().await;
-    let (written, stored) = write(&sandbox, &client, &case).await;
-    check(&sandbox, &case, &written, stored).unwrap();
+    check_twice(&sandbox, &client, &case).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,351 @@
+//! What Port holds before the resync writes: a digest an entity, to tell what
+//! has to be written at all.
+//!
+//! ```text
+//! blueprint ─▶ its definition ─▶ pages of a thousand entities ─▶ digests   (the page is dropped)
+//! mapped entity ─▶ digest ─▶ the same? then it is left alone
+//! ```
+//!
+//! The parts of a blueprint that the same resource configs map are a segment,
+//! and an entity has one digest a segment. So it can still be compared when
+//! some of its fields are left to another resource config. Memory holds a
+//! fingerprint and a number for each entity and segment, never the entity.
+//!
+//! Not knowing is no harm: what cannot be compared is written, as the original
+//! does with everything. Where Port refuses the paged search, entities are
+//! looked up in groups as they come; where it does not answer, all are written.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::RandomState;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt, stream};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::comparison::{Digests, Plan};
+use super::digest::Shape;
+use super::ledger::{Fingerprint, Fingerprints};
+use crate::api::{ApiError, PortClient};
+use crate::causes::one_line;
+use crate::mapping::Entity;
+use crate::resource_config::MappedFields;
+
+/// Pages of current entities in memory at a time: each is some megabytes.
+const PAGES_AT_A_TIME: usize = 2;
+
+/// Entities that one lookup names, as the original does.
+const LOOKUP: usize = 50;
+
+/// Lookups on their way at the same time.
+const LOOKUPS_AT_A_TIME: usize = 4;
+
+/// Blueprints that are read. An expression that makes up a blueprint for every
+/// object must not cause a request for each.
+const MOST_BLUEPRINTS: usize = 500;
+
+/// What one resource config contributes to the catalog.
+#[derive(Clone, Debug, Default)]
+pub struct Contribution {
+    /// The blueprint that all its entities go to; none where an expression decides.
+    pub blueprint: Option<String>,
+    /// What it maps.
+    pub fields: MappedFields,
+    /// Whether two of its objects may have one identifier.
+    pub may_repeat: bool,
+}
+
+impl Contribution {
+    pub(super) fn may_feed(&self, blueprint: &str) -> bool {
+        self.blueprint.as_deref().is_none_or(|fed| fed == blueprint)
+    }
+}
+
+/// Port's entities of the blueprints that are mapped, as digests.
+pub(super) struct Current {
+    port: PortClient,
+    /// Whether what a mapping does not mention stays as it is.
+    merge: bool,
+    contributions: Arc<[Contribution]>,
+    fingerprints: Fingerprints,
+    blueprints: HashMap<String, Known>,
+    reading: FuturesUnordered<BoxFuture<'static, (String, Known)>>,
+    pages: Arc<Semaphore>,
+}
+
+/// What is known of one blueprint's entities.
+struct Known {
+    state: State,
+    plan: Arc<Plan>,
+    digests: Digests,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Its entities are on their way.
+    Reading,
+    /// All are known.
+    Whole,
+    /// They are looked up as they come.
+    Lookup,
+    /// Nothing is known: write everything.
+    Blind,
+}
+
+impl Current {
+    /// Begins to read every blueprint that is mapped by name.
+    pub(super) fn new(
+        port: PortClient,
+        merge: bool,
+        contributions: Arc<[Contribution]>,
+        fingerprints: Fingerprints,
+    ) -> Self {
+        let named: BTreeSet<String> = contributions
+            .iter()
+            .filter_map(|contribution| contribution.blueprint.clone())
+            .collect();
+        let mut current = Self {
+            port,
+            merge,
+            contributions,
+            fingerprints,
+            blueprints: HashMap::new(),
+            reading: FuturesUnordered::new(),
+            pages: Arc::new(Semaphore::new(PAGES_AT_A_TIME)),
+        };
+        for blueprint in named {
+            current.begin(&blueprint);
+        }
+        current
+    }
+
+    /// Whether anything is still being read; to be asked before [`Self::progress`].
+    pub(super) fn is_reading(&self) -> bool {
+        !self.reading.is_empty()
+    }
+
+    /// Goes on with the reading. To be polled while there is nothing else to do.
+    pub(super) async fn progress(&mut self) {
+        if let Some((blueprint, known)) = self.reading.next().await {
+            self.blueprints.insert(blueprint, known);
+        }
+    }
+
+    /// Waits until there is something to compare these entities with.
+    pub(super) async fn prepare(&mut self, entities: &[Entity]) {
+        let blueprints: BTreeSet<&str> = entities
+            .iter()
+            .map(|entity| entity.blueprint.as_str())
+            .collect();
+        for blueprint in blueprints {
+            self.begin(blueprint);
+            while self.state(blueprint) == State::Reading && self.is_reading() {
+                self.progress().await;
+            }
+            if self.state(blueprint) == State::Lookup {
+                self.look_up(blueprint, entities).await;
+            }
+        }
+    }
+
+    /// Whether Port has the entity, as far as is known.
+    pub(super) fn has(&self, blueprint: &str, entity: Fingerprint) -> bool {
+        self.blueprints
+            .get(blueprint)
+            .is_some_and(|known| known.digests.has(entity))
+    }
+
+    /// Whether Port has the entity just as it is. What it does not mention does
+    /// not count, if Port merges.
+    pub(super) fn is_unchanged(&self, fingerprint: Fingerprint, entity: &Entity) -> bool {
+        let Some(known) = self.blueprints.get(&entity.blueprint) else {
+            return false;
+        };
+        known
+            .digests
+            .of(fingerprint, &known.plan)
+            .is_some_and(|digests| known.plan.is_equal(self.hasher(), entity, digests))
+    }
+
+    /// The blueprint that a relation leads to, where that is known.
+    pub(super) fn target(&self, blueprint: &str, relation: &str) -> Option<&str> {
+        self.blueprints.get(blueprint)?.plan.shape.target(relation)
+    }
+
+    fn hasher(&self) -> &RandomState {
+        self.fingerprints.hasher()
+    }
+
+    fn state(&self, blueprint: &str) -> State {
+        self.blueprints
+            .get(blueprint)
+            .map_or(State::Blind, |known| known.state)
+    }
+
+    /// Begins to read a blueprint, unless that has begun.
+    fn begin(&mut self, blueprint: &str) {
+        if self.blueprints.contains_key(blueprint) || self.blueprints.len() >= MOST_BLUEPRINTS {
+            return;
+        }
+        self.blueprints
+            .insert(blueprint.to_owned(), Known::new(State::Reading));
+        let reading = Reading {
+            port: self.port.clone(),
+            merge: self.merge,
+            contributions: Arc::clone(&self.contributions),
+            fingerprints: self.fingerprints.clone(),
+            pages: Arc::clone(&self.pages),
+            blueprint: blueprint.to_owned(),
+        };
+        self.reading.push(reading.run().boxed());
+    }
+
+    async fn look_up(&mut self, blueprint: &str, entities: &[Entity]) {
+        let Some(known) = self.blueprints.get(blueprint) else {
+            return;
+        };
+        let plan = Arc::clone(&known.plan);
+        let mut names: Vec<&str> = entities
+            .iter()
+            .filter(|entity| entity.blueprint == blueprint)
+            .filter_map(|entity| entity.identifier.as_text())
+            .filter(|name| {
+                let fingerprint = self.fingerprints.of(blueprint, name);
+                !known.digests.has(fingerprint)
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let found: Vec<Result<Vec<Value>, ApiError>> = stream::iter(names.chunks(LOOKUP))
+            .map(|group| {
+                self.port
+                    .entities_by_identifier(blueprint, group, &plan.shown)
+            })
+            .buffer_unordered(LOOKUPS_AT_A_TIME)
+            .collect()
+            .await;
+        let (hasher, fingerprints) = (self.hasher().clone(), self.fingerprints.clone());
+        let Some(known) = self.blueprints.get_mut(blueprint) else {
+            return;
+        };
+        for group in found {
+            match group {
+                Ok(entities) => {
+                    for entity in &entities {
+                        known
+                            .digests
+                            .take(blueprint, entity, &plan, &fingerprints, &hasher);
+                    }
+                }
+                Err(error) => {
+                    unreadable(blueprint, &error);
+                    known.state = State::Blind;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Known {
+    fn new(state: State) -> Self {
+        Self {
+            state,
+            plan: Arc::default(),
+            digests: Digests::default(),
+        }
+    }
+}
+
+/// Reads the definition and the entities of one blueprint.
+struct Reading {
+    port: PortClient,
+    merge: bool,
+    contributions: Arc<[Contribution]>,
+    fingerprints: Fingerprints,
+    pages: Arc<Semaphore>,
+    blueprint: String,
+}
+
+impl Reading {
+    async fn run(self) -> (String, Known) {
+        let known = self.read().await;
+        (self.blueprint, known)
+    }
+
+    async fn read(&self) -> Known {
+        let blueprint = &self.blueprint;
+        let shape = match self.port.blueprint(blueprint).await {
+            Ok(Some(definition)) => Shape::of(&definition),
+            // Writing to it will say so.
+            Ok(None) => return Known::new(State::Blind),
+            Err(error) => {
+                unreadable(blueprint, &error);
+                return Known::new(State::Blind);
+            }
+        };
+        let plan = Plan::new(blueprint, shape, &self.contributions, self.merge);
+        let mut digests = Digests::default();
+        let outcome = self.read_entities(&plan, &mut digests).await;
+        let mut known = Known {
+            state: State::Whole,
+            plan: Arc::new(plan),
+            digests,
+        };
+        if let Err(error) = outcome {
+            known.digests = Digests::default();
+            known.state = if is_refused(&error) {
+                tracing::info!(
+                    blueprint = %blueprint,
+                    "Port does not serve the entities of `{blueprint}` page by page, so they are looked up in groups: {}",
+                    one_line(&error)
+                );
+                State::Lookup
+            } else {
+                unreadable(blueprint, &error);
+                State::Blind
+            };
+        }
+        known
+    }
+
+    async fn read_entities(&self, plan: &Plan, digests: &mut Digests) -> Result<(), ApiError> {
+        let hasher = self.fingerprints.hasher();
+        let mut from: Option<String> = None;
+        loop {
+            // Closed by nobody; without a permit the page is read all the same.
+            let _page = self.pages.acquire().await;
+            let page = self
+                .port
+                .entities_of_blueprint(&self.blueprint, &plan.shown, from.as_deref())
+                .await?;
+            for entity in &page.entities {
+                digests.take(&self.blueprint, entity, plan, &self.fingerprints, hasher);
+            }
+            // A cursor that does not move would be followed for ever. What is
+            // known by then is right; the rest is written.
+            if page.next.is_none() || page.next == from || page.entities.is_empty() {
+                return Ok(());
+            }
+            from = page.next;
+        }
+    }
+}
+
+/// Whether Port has said that it will not do this, rather than that it cannot now.
+fn is_refused(error: &ApiError) -> bool {
+    matches!(
+        error.status(),
+        Some(400 | 403 | 404 | 405 | 410 | 422 | 501)
+    )
+}
+
+fn unreadable(blueprint: &str, error: &ApiError) {
+    tracing::warn!(
+        blueprint = %blueprint,
+        "Could not read the entities of `{blueprint}` from Port, so all that are mapped are written: {}",
+        one_line(error)
+    );
+}
