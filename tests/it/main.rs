@@ -1,24 +1,30 @@
 //! Tests that look at Portolan from outside, in one binary so that it links once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod catalog;
 mod dependencies;
 mod drop_in;
 mod enrichment;
 mod failures;
 mod first_start;
 mod installed;
+mod kills;
 mod listing;
 mod messages;
 mod origins;
+mod outage;
 mod pagerduty;
 mod port_resources;
 mod program;
 mod readme;
 mod sandbox_command;
+mod resync_model;
+mod second_resync;
 mod settings;
 mod sharing;
 mod statuspage;
 mod stopping;
 mod unchanged;
+mod upstream;
 mod writer_model;
 mod writing;
