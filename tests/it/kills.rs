@@ -74,7 +74,7 @@ async fn a_first_start_that_is_killed_is_made_up_for_by_the_next() {
     run_in(&sandbox).await.expect_code(0);
     let undisturbed = catalog(&sandbox);
     let moments = moments(&mut fastrand::Rng::with_seed(SEED), requests(&sandbox));
-    println!("seed {SEED}: killed after {moments:?} requests");
+    eprintln!("seed {SEED}: killed after {moments:?} requests");
 
     let mut killed = 0;
     for moment in moments {
@@ -95,7 +95,7 @@ async fn a_later_resync_that_is_killed_is_made_up_for_by_the_next() {
     sandbox.clear_requests();
     run_in(&sandbox).await.expect_code(0);
     let moments = moments(&mut fastrand::Rng::with_seed(SEED + 1), requests(&sandbox));
-    println!("seed {SEED}: killed after {moments:?} requests");
+    eprintln!("seed {SEED}: killed after {moments:?} requests");
 
     let mut killed = 0;
     for (day, moment) in (SEED + 1..).zip(moments) {

@@ -1,7 +1,7 @@
 //! A random installation: a small mapping over Statuspage's kinds, a few objects,
 //! and what happens between its resyncs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -107,6 +107,26 @@ impl Case {
             }
         }
         desired
+    }
+
+    /// What any of the objects relates to, though a later one may have replaced
+    /// what it made.
+    pub(super) fn targets(&self, objects: &Objects) -> BTreeSet<Place> {
+        let mut targets = BTreeSet::new();
+        for config in &self.configs {
+            let Some(blueprint) = BLUEPRINTS.get(config.blueprint + 1) else {
+                continue;
+            };
+            for object in &objects[config.kind] {
+                if let Some(target) = object["target"].as_str()
+                    && config.selects(object)
+                    && config.fields.contains(&"next")
+                {
+                    targets.insert(((*blueprint).to_owned(), target.to_owned()));
+                }
+            }
+        }
+        targets
     }
 
     /// Takes away the targets that nothing maps, where Port would refuse them.

@@ -127,21 +127,6 @@ impl Run {
         fails.then_some(kind)
     }
 
-    /// Entities that this one relates to, directly or not, by what Port held.
-    fn reaches(&self, from: &Place, catalog: &Catalog) -> BTreeSet<Place> {
-        let mut reached = BTreeSet::new();
-        let mut here = from.clone();
-        while let Some(target) = catalog
-            .get(&here)
-            .and_then(|entity| entity["relations"]["next"].as_str())
-        {
-            let place = BLUEPRINTS.iter().position(|name| *name == here.0).unwrap();
-            here = (BLUEPRINTS[place + 1].to_owned(), target.to_owned());
-            reached.insert(here.clone());
-        }
-        reached
-    }
-
     fn mapped(&self) -> BTreeSet<Place> {
         let mut objects = self.objects.clone();
         if let Some((kind, Incident::Refused)) = self.mishap {
@@ -174,7 +159,7 @@ impl Run {
             if self.own.contains(*place) && self.deleted.contains(*place) {
                 continue;
             }
-            let reaches = self.reaches(place, &self.before);
+            let reaches = reaches(place, &self.before);
             law(
                 self.case.delete_dependents && !reaches.is_disjoint(&self.deleted),
                 format!("{place:?} is gone and was not this installation's to delete"),
@@ -241,30 +226,39 @@ impl Run {
                 code => Err(format!("ended with {code:?}")),
             };
         }
-        let mut may_be_partly = false;
-        for place in left {
-            let related = |by_mapped: bool| {
-                self.after.keys().any(|other| {
-                    let is_mapped = mapped.contains(other);
-                    let is_others = !self.own_after.contains(other);
-                    (if by_mapped { is_mapped } else { is_others })
-                        && self.reaches(other, &self.after).contains(place)
-                })
+        let targets = self.case.targets(&self.objects);
+        for place in &left {
+            // A mapped entity, or somebody else's that must not go along with it.
+            let relates = |other: &Place| {
+                (mapped.contains(other) || !self.own_after.contains(other))
+                    && reaches(other, &self.after).contains(*place)
             };
-            if related(true) {
-                may_be_partly = true;
-            } else if related(false) {
-                may_be_partly = true;
-            } else {
+            let is_related = targets.contains(*place) || self.after.keys().any(relates);
+            if !is_related {
                 return Err(format!("{place:?} is left and nobody relates to it"));
             }
         }
         match self.outcome.code {
             Some(0) => Ok(()),
-            Some(3) if may_be_partly => Ok(()),
+            Some(3) if !left.is_empty() => Ok(()),
             code => Err(format!("ended with {code:?}")),
         }
     }
+}
+
+/// Entities that this one relates to, directly or not, by what Port held.
+fn reaches(from: &Place, catalog: &Catalog) -> BTreeSet<Place> {
+    let mut reached = BTreeSet::new();
+    let mut here = from.clone();
+    while let Some(target) = catalog
+        .get(&here)
+        .and_then(|entity| entity["relations"]["next"].as_str())
+    {
+        let place = BLUEPRINTS.iter().position(|name| *name == here.0).unwrap();
+        here = (BLUEPRINTS[place + 1].to_owned(), target.to_owned());
+        reached.insert(here.clone());
+    }
+    reached
 }
 
 async fn check(seed: u64) -> Result<(), String> {
