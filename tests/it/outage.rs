@@ -44,7 +44,8 @@ fn mapping(selector: &str, differing: &Value) -> Value {
     let mut services = resource("services", &mappings);
     services["selector"]["query"] = json!(selector);
     let users = json!({"identifier": ".id", "title": ".name", "blueprint": "\"person\""});
-    json!({"resources": [services, resource("users", &users)]})
+    // No threshold: nothing but the reason in question shall keep anything.
+    json!({"entityDeletionThreshold": 1, "resources": [services, resource("users", &users)]})
 }
 
 /// The account on the second day, with this mapping.
