@@ -26,7 +26,8 @@
 //! | [`cli`] | commands, flags and help text |
 //! | [`commands`] | one file a command; the only place that starts a run and ends it |
 //! | [`settings`] | environment, `.env` and `config.yaml` to checked values; every problem at once |
-//! | [`telemetry`] | log lines, with secrets masked |
+//! | [`telemetry`] | log lines, with secrets masked; every metric as a typed function |
+//! | [`web`] | inbound HTTP: health, metrics, and Port's wish for a resync |
 //! | [`causes`] | an error, its causes and its remedy on one line |
 //! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
 //! | [`resource_config`] | the mapping document: kinds, selectors, expressions; checked whole |
@@ -36,21 +37,26 @@
 //! | [`catalog`] | first-start blueprints and mapping; writes entities to Port |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
+//! | [`store`] | the local state database: the history of runs |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty and Port, for `sandbox` and the tests |
 //!
 //! # Who uses whom
 //!
 //! - `main` → `cli`, `commands`; `commands` → all.
 //! - `sync` → `source`, `mapping`, `catalog`, `resource_config`, and `api::port` for the
-//!   mapping and the state.
+//!   mapping, the state and what is reported.
 //! - `source` → `api::{statuspage, pagerduty}`, `resource_config`, `mapping` and `jq` for the
 //!   types of what it hands on.
 //! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.
 //! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
-//! - `api` → `http`; `http` → nobody.
+//! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.
+//! - `telemetry` → `api::port`, to ship log lines; all log through it, and tell it the
+//!   secrets they come by.
 //! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
 //!   is not made twice in the same way.
-//! - Everybody may use `causes`, and its own section of `settings`.
+//! - `web` → `telemetry::metrics`, and `api` for the version it names; who hears of a request
+//!   is handed to it.
+//! - Everybody may use `causes`, `telemetry::metrics`, and its own section of `settings`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod api;

@@ -8,7 +8,7 @@
 //! Nothing is written before every credential has been accepted.
 
 use std::io::Write as _;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +16,10 @@ use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::progress_bar::Console;
-use super::{Exit, summary};
+use super::{Exit, history, summary};
 use crate::api::{ApiError, PagerdutyClient, PortClient, StatuspageClient};
 use crate::catalog::{self, Defaults, OwnMapping, WriteLimits};
 use crate::causes::{one_line, with_hint};
@@ -28,10 +29,11 @@ use crate::jq::{self, Jq};
 use crate::resource_config;
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
+use crate::store::Store;
 use crate::sync::{
     Ending, Expressions, Progress, Reporting, Resync, ResyncError, ResyncReport, ResyncRequest,
 };
-use crate::telemetry::{self, LogFormat, Masker};
+use crate::telemetry::{self, LogFormat, Masker, Shipper};
 
 /// What the end of a stopped run may take.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -46,8 +48,8 @@ pub(super) async fn run(arguments: RunArguments) -> Exit {
             return Exit::NotStarted;
         }
     };
-    let console = start_logging(&loaded);
-    let finished = execute(&loaded.settings, &console).await;
+    let logging = start_logging(&loaded);
+    let finished = execute(&loaded.settings, &logging).await;
     if let Some(report) = &finished.report {
         print(&summary::table(report));
     }
@@ -67,14 +69,19 @@ fn overrides(arguments: &RunArguments) -> Overrides {
 }
 
 /// Sets logging up and says what there is to say about the settings.
-pub(super) fn start_logging(loaded: &Loaded) -> Console {
+pub(super) fn start_logging(loaded: &Loaded) -> Logging {
     let console = Console::new();
     let settings = &loaded.settings;
+    let shipper = settings
+        .application
+        .enable_http_logging
+        .then(Shipper::default);
     let set_up = telemetry::init(
         settings.application.log_level,
         LogFormat::detect(),
         Masker::new(&settings.secrets),
         console.sink(),
+        shipper.clone(),
     );
     if let Err(error) = set_up {
         eprintln!("warning: {}", one_line(&error));
@@ -82,7 +89,14 @@ pub(super) fn start_logging(loaded: &Loaded) -> Console {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    console
+    Logging { console, shipper }
+}
+
+/// Where log lines go.
+pub(super) struct Logging {
+    console: Console,
+    /// To Port, unless that is switched off.
+    shipper: Option<Shipper>,
 }
 
 /// What came of a run.
@@ -104,7 +118,7 @@ impl Finished {
 }
 
 /// The one way to run: the sandbox takes it too.
-pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished {
+pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished {
     if !matches!(settings.event_listener, EventListener::Once) {
         tracing::error!(
             "This version resyncs once and ends, and was asked to listen. Hint: \
@@ -124,9 +138,9 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
     // Listened to from here on: the first process of a container has no default
     // way to end.
     let mut termination = pin!(termination());
-    let resync = tokio::select! {
+    let (resync, log_ingest) = tokio::select! {
         started = start(settings) => match started {
-            Ok(resync) => resync,
+            Ok(started) => started,
             Err(exit) => return Finished::before_the_resync(exit),
         },
         number = &mut termination => {
@@ -135,9 +149,32 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
         }
     };
 
+    let ended = CancellationToken::new();
+    let work = async {
+        let finished = resync_once(settings, &resync, &logging.console, termination).await;
+        ended.cancel();
+        finished
+    };
+    let shipping = async {
+        if let (Some(shipper), Some(ingest)) = (&logging.shipper, &log_ingest) {
+            shipper.run(&resync.port, ingest, &ended).await;
+        }
+    };
+    let (finished, ()) = tokio::join!(work, shipping);
+    finished
+}
+
+async fn resync_once(
+    settings: &Settings,
+    resync: &Resync,
+    console: &Console,
+    mut termination: Pin<&mut impl Future<Output = u8>>,
+) -> Finished {
     let progress = Progress::default();
     let request = ResyncRequest::default();
     let stop = CancellationToken::new();
+    let store = Store::open(&settings.state_path).await;
+    let noted = history::began(&store, &request).await;
     let outcome = tokio::select! {
         outcome = console.watch(&progress, resync.run(&request, &progress, &stop)) => outcome,
         number = &mut termination => {
@@ -150,9 +187,11 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
             if timeout(SHUTDOWN, resync.tell_aborted(None)).await.is_err() {
                 tracing::warn!("Could not tell Port in time that the resync was stopped");
             }
+            history::ended(&store, noted, None).await;
             return Finished { exit: Exit::Signalled(number), attempted: true, report: None };
         }
     };
+    history::ended(&store, noted, Some(&outcome)).await;
     match outcome {
         Ok(report) => Finished {
             exit: match report.ending() {
@@ -174,8 +213,9 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
     }
 }
 
-/// Checks every credential, then makes Port ready.
-async fn start(settings: &Settings) -> Result<Resync, Exit> {
+/// Checks every credential, then makes Port ready; says also where Port takes
+/// log lines.
+async fn start(settings: &Settings) -> Result<(Resync, Option<Url>), Exit> {
     let port = PortClient::new(&settings.port, &settings.integration, &settings.outbound)
         .map_err(|error| not_started(&error, error.hint()))?;
     let (labels, sources): (Vec<_>, Vec<_>) = sources(settings)
@@ -234,7 +274,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
         changelog_destination: serde_json::json!({}),
         defaults: &defaults,
     };
-    catalog::prepare(&port, &preparation)
+    let integration = catalog::prepare(&port, &preparation)
         .await
         .map_err(|error| {
             tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
@@ -245,7 +285,7 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
             }
         })?;
 
-    Ok(Resync {
+    let resync = Resync {
         port,
         sources,
         expressions: Expressions::new(settings.jq_environment.clone(), limits.clone()),
@@ -269,7 +309,8 @@ async fn start(settings: &Settings) -> Result<Resync, Exit> {
         interval_minutes: settings
             .scheduled_resync_interval
             .map(|interval| interval.as_secs() / 60),
-    })
+    };
+    Ok((resync, integration.log_ingest))
 }
 
 /// An account to read, and what it is called in messages.

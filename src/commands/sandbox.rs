@@ -9,6 +9,7 @@ use super::{Exit, summary};
 use crate::cli::SandboxArguments;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::settings::{self, Inputs, Overrides};
+use crate::store;
 
 /// Blueprints of which an entity is shown.
 const SHOWN: [&str; 3] = [
@@ -41,6 +42,8 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
         environment: sandbox
             .environment()
             .into_iter()
+            // Nothing of a show is worth remembering.
+            .chain([("OCEAN__STATE_PATH".to_owned(), store::IN_MEMORY.to_owned())])
             .map(|(name, value)| (name, value.into()))
             .collect(),
         // A directory with neither .env nor config.yaml of somebody's own.
@@ -54,8 +57,8 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
             return Exit::NotStarted;
         }
     };
-    let console = start_logging(&loaded);
-    let finished = execute(&loaded.settings, &console).await;
+    let logging = start_logging(&loaded);
+    let finished = execute(&loaded.settings, &logging).await;
     if let Some(report) = &finished.report {
         print(&summary::table(report));
         show(&sandbox);

@@ -198,7 +198,7 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__METRICS__ENABLED", Boolean, Value("false"), "Whether the metrics of each resync are also posted to the webhook URL", Plain),
     Row("OCEAN__METRICS__WEBHOOK_URL", Url, Absent, "Where the metrics of each resync are posted", Plain),
     Row("OCEAN__METRICS__OCEAN_NAMES", Boolean, Value("true"), "Whether `/metrics` also shows the names of Port Ocean (`duration_seconds`, `object_count`, …)", Plain),
-    Row("OCEAN__STATE_PATH", Path, Absent, "File of the state database; `/tmp/ocean/portolan-{identifier}.sqlite3` when absent", Plain),
+    Row("OCEAN__STATE_PATH", Path, Absent, "File of the state database; `/tmp/ocean/portolan-{identifier}.sqlite3` when absent, `:memory:` for none", Plain),
     Row("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED", Boolean, Value("false"), "Whether replicas share live events through Redis", NotYet),
     Row("OCEAN__LIVE_EVENTS__REDIS__URL", Text, Value("redis://localhost:6379"), "The Redis", SensitiveNotYet),
     Row("OCEAN__LIVE_EVENTS__REDIS__USERNAME", Text, Absent, "User name at the Redis", NotYet),

@@ -118,7 +118,7 @@ impl Resync {
         let next = request.next_scheduled;
         self.tell(ResyncStatus::Running, Some(attempt.started), next)
             .await;
-        let outcome = self.attempt(&attempt).await;
+        let outcome = measure::measured(request.trigger, Box::pin(self.attempt(&attempt))).await;
         let status = match &outcome {
             _ if stop.is_cancelled() => ResyncStatus::Aborted,
             Ok(report) if report.ending() != Ending::Failed && !report.is_incomplete() => {
@@ -204,6 +204,7 @@ impl Resync {
                 .collect()
         });
         reporter.began(configs);
+        measure::began(configs);
 
         let writer = Writer::new(
             self.port.clone(),
@@ -370,7 +371,7 @@ impl Running<'_> {
                         continue;
                     }
                     for consumer in consumers.iter() {
-                        self.reporter.raw_objects(&consumer.config, &batch);
+                        self.reporter.raw_objects(consumer, &batch);
                     }
                     let limits = self.limits.clone();
                     let of_view = Arc::clone(consumers);
@@ -402,7 +403,6 @@ impl Running<'_> {
             }
             self.note(config, |tally| {
                 tally.duration = tally.duration.max(clock.elapsed());
-                self.reporter.kind_listed(config, tally);
             });
             if let Some(kind) = self.kinds.get(config.index) {
                 kind.ended.store(true, Ordering::Relaxed);
