@@ -64,9 +64,9 @@ async fn a_run_is_remembered_as_its_summary_tells_it() {
             |row| row.try_into(),
         )
         .unwrap();
-    let kinds: Vec<[u64; 5]> = database
+    let kinds: Vec<[u64; 6]> = database
         .prepare(
-            "SELECT fetched, filtered, mapped, written, failed FROM run_kind ORDER BY resource",
+            "SELECT fetched, filtered, mapped, written, unchanged, failed FROM run_kind ORDER BY resource",
         )
         .unwrap()
         .query_map([], |row| {
@@ -76,12 +76,13 @@ async fn a_run_is_remembered_as_its_summary_tells_it() {
                 row.get(2)?,
                 row.get(3)?,
                 row.get(4)?,
+                row.get(5)?,
             ])
         })
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    let mut told: Vec<[u64; 5]> = outcome
+    let mut told: Vec<[u64; 6]> = outcome
         .summary()
         .into_iter()
         .map(|(_, counts)| counts)
@@ -89,7 +90,7 @@ async fn a_run_is_remembered_as_its_summary_tells_it() {
     let total = told.pop().unwrap();
     assert_eq!(
         run,
-        ("once".to_owned(), "done".to_owned(), total[3], total[4])
+        ("once".to_owned(), "done".to_owned(), total[3], total[5])
     );
     assert!(total[3] > 0);
     assert_eq!(kinds, told);
