@@ -1,10 +1,12 @@
 //! The sink: what the mapping made goes to Port, and what Port needs to begin with.
 //!
 //! - [`prepare()`] makes Port ready at the start: integration, blueprints, mapping.
+//! - `blueprints` creates the default ones and completes what a killed start left.
 //! - [`Defaults`] is what there is to create at the first one.
 //! - [`Writer`] stores entities in bulk and accounts for every one of them.
 //! - `order` sorts entities so that relation targets come first.
 
+mod blueprints;
 mod comparison;
 mod current;
 mod defaults;

@@ -7,39 +7,25 @@
 //!                └────────── bring it up to date ◀──┘
 //!                                  │ first time
 //!                                  ▼
-//!      blueprints: bare ─▶ with relations ─▶ whole   (a failure deletes what this run created)
+//!                    mapping ─▶ blueprints ─▶ mark it as initialised
 //! ```
 //!
 //! A blueprint that exists is somebody's, and is never changed; it does not
 //! keep the others from being created. The integration is marked as initialised
-//! only when all went well, so that a first start that failed is made up for by
-//! the next one.
+//! only when all went well, so that a first start that failed, or whose process
+//! was killed on the way, is made up for by the next one: that completes the
+//! blueprints which `blueprints` knows for such a start's leftovers.
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::blueprints::create_blueprints;
 use super::defaults::Defaults;
 use crate::api::{ApiError, Integration, IntegrationPatch, NewIntegration, PortClient};
 use crate::causes::one_line;
 use crate::settings::ResourcesOrigin;
-
-/// Requests that set up blueprints at the same time.
-const AT_A_TIME: usize = 8;
-
-/// Parts of a blueprint that refer to other blueprints, and so come after all
-/// of them are there.
-const REFERRING: [&str; 6] = [
-    "calculationProperties",
-    "mirrorProperties",
-    "aggregationProperties",
-    "teamInheritance",
-    "ownership",
-    "relations",
-];
 
 /// How Port shall process what it gets.
 const PROCESSING_MODE: &str = "dsp";
@@ -116,7 +102,7 @@ impl PrepareError {
     }
 }
 
-fn attempting(attempted: &str) -> impl FnOnce(ApiError) -> PrepareError {
+pub(super) fn attempting(attempted: &str) -> impl FnOnce(ApiError) -> PrepareError {
     let attempted = attempted.to_owned();
     move |source| PrepareError::Api { attempted, source }
 }
@@ -318,156 +304,13 @@ fn is_outdated(integration: &Integration, preparation: &Preparation<'_>) -> bool
         || integration.processing_mode.as_deref() != Some(PROCESSING_MODE)
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a value says nothing.
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Object(members) => members.is_empty(),
         _ => false,
     }
-}
-
-async fn create_blueprints(port: &PortClient, blueprints: &[Value]) -> Result<(), PrepareError> {
-    let checked: Vec<_> = stream::iter(blueprints.iter().map(|blueprint| async move {
-        let identifier = identifier(blueprint);
-        let found = port.blueprint(identifier).await;
-        found
-            .map(|found| (blueprint, found.is_some()))
-            .map_err(attempting(&format!(
-                "look for the blueprint `{identifier}`"
-            )))
-    }))
-    .buffered(AT_A_TIME)
-    .collect()
-    .await;
-    let mut missing = Vec::new();
-    let mut kept = Vec::new();
-    for outcome in checked {
-        let (blueprint, exists) = outcome?;
-        if exists {
-            kept.push(identifier(blueprint));
-        } else {
-            missing.push(blueprint);
-        }
-    }
-    if !kept.is_empty() {
-        tracing::info!(
-            blueprints = kept.len(),
-            "{} of the default blueprints exist in Port already and stay as they are: {}",
-            kept.len(),
-            kept.join(", ")
-        );
-    }
-
-    let mut created = Vec::new();
-    let outcome = create_missing(port, &missing, &mut created).await;
-    if outcome.is_err() {
-        for blueprint in created.iter().rev() {
-            if let Err(error) = port.delete_blueprint(blueprint).await {
-                tracing::warn!(
-                    blueprint = %blueprint,
-                    "Could not take back the blueprint `{blueprint}`: {}",
-                    one_line(&error)
-                );
-            }
-        }
-    } else if !created.is_empty() {
-        tracing::info!(
-            blueprints = created.len(),
-            "Created {} blueprints in Port",
-            created.len()
-        );
-    }
-    outcome
-}
-
-/// All bare, then all with what relates them, then all whole: no blueprint is
-/// told of another before that is there.
-async fn create_missing(
-    port: &PortClient,
-    missing: &[&Value],
-    created: &mut Vec<String>,
-) -> Result<(), PrepareError> {
-    let bare: Vec<_> = stream::iter(missing.iter().map(|blueprint| async move {
-        let identifier = identifier(blueprint);
-        let outcome = port.create_blueprint(&without_referring(blueprint)).await;
-        (identifier.to_owned(), outcome)
-    }))
-    .buffer_unordered(AT_A_TIME)
-    .collect()
-    .await;
-    let mut failed = None;
-    for (identifier, outcome) in bare {
-        match outcome {
-            Ok(()) => created.push(identifier),
-            Err(source) => {
-                // Without an answer it may be there all the same; left behind
-                // without its relations, the next start would take it for
-                // somebody's own. A moment ago there was none.
-                if source.status().is_none_or(|status| status >= 500) {
-                    created.push(identifier.clone());
-                }
-                failed.get_or_insert(PrepareError::Api {
-                    attempted: format!("create the blueprint `{identifier}`"),
-                    source,
-                });
-            }
-        }
-    }
-    if let Some(failed) = failed {
-        return Err(failed);
-    }
-    for patch in [related_part, whole] {
-        let patched: Vec<_> = stream::iter(missing.iter().filter_map(|blueprint| {
-            let identifier = identifier(blueprint);
-            let patch = patch(blueprint)?;
-            Some(async move {
-                let outcome = port.patch_blueprint(identifier, &patch).await;
-                outcome.map_err(attempting(&format!(
-                    "complete the blueprint `{identifier}`"
-                )))
-            })
-        }))
-        .buffer_unordered(AT_A_TIME)
-        .collect()
-        .await;
-        for outcome in patched {
-            outcome?;
-        }
-    }
-    Ok(())
-}
-
-fn identifier(blueprint: &Value) -> &str {
-    blueprint
-        .get("identifier")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-fn without_referring(blueprint: &Value) -> Value {
-    let mut bare = blueprint.clone();
-    if let Some(members) = bare.as_object_mut() {
-        members.retain(|key, _| !REFERRING.contains(&key.as_str()));
-    }
-    bare
-}
-
-/// Relations and what follows them; none where there are none.
-fn related_part(blueprint: &Value) -> Option<Value> {
-    let part: Map<String, Value> = ["relations", "teamInheritance", "ownership"]
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), blueprint.get(key)?.clone())))
-        .filter(|(_, value)| !is_empty(value))
-        .collect();
-    (!part.is_empty()).then_some(Value::Object(part))
-}
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "has the shape of `related_part`, which it is used beside"
-)]
-fn whole(blueprint: &Value) -> Option<Value> {
-    Some(blueprint.clone())
 }
 
 /// Actions, scorecards and pages: wanted, but nothing depends on them.

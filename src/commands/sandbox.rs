@@ -75,9 +75,32 @@ async fn serve(sandbox: Sandbox) -> Exit {
     print(
         "# The simulators are up until Ctrl-C. Paste these lines into another shell, then: portolan run",
     );
+    print(&remote_control(&sandbox));
     termination().await;
     sandbox.stop().await;
     Exit::Done
+}
+
+/// How to change the company from another shell and see what comes of it.
+fn remote_control(sandbox: &Sandbox) -> String {
+    let [port, statuspage, pagerduty] = [
+        sandbox.port.url(),
+        sandbox.statuspage.url(),
+        sandbox.pagerduty.url(),
+    ];
+    format!(
+        "# What they hold can be changed, and what they were asked be seen, below /sandbox/ of each; that is no part of
+# any vendor's API, needs no credential and is counted nowhere. Change something, run again and count the writes:
+#   curl {statuspage}sandbox/objects/component  # or statuspage, component_group, incident
+#   curl {pagerduty}sandbox/objects/services  # or incidents, users, schedules, oncalls, escalation_policies
+#   curl -X PATCH {statuspage}sandbox/objects/component/ID -d '{{\"name\": \"Renamed\"}}'
+#   curl -X POST {statuspage}sandbox/objects/component -d '{{\"id\": \"new\", \"page_id\": \"ID\", \"name\": \"New\", \"group\": false}}'
+#   curl -X DELETE {statuspage}sandbox/objects/component/ID
+#   curl -X DELETE {port}sandbox/requests  # forget what was asked so far
+#   curl '{port}sandbox/requests?method=POST&path=*/bulk'  # what was written since
+#   curl {port}sandbox/entities/statuspageComponent  # what the catalog holds
+#   curl -X POST {port}sandbox/resync-request  # as the button in Port does"
+    )
 }
 
 /// A word for a POSIX shell.

@@ -33,9 +33,10 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// For what a resync cannot do without: rides out a vendor's restart.
+    /// For what a resync cannot do without: rides out a vendor's restart. Twelve
+    /// attempts, since with full jitter ten may be used up within half a minute.
     pub const STANDARD: Self = Self {
-        attempts: 10,
+        attempts: 12,
         total_wait: Duration::from_mins(10),
         first_wait: Duration::from_millis(300),
         first_rate_limit_wait: Duration::from_secs(2),

@@ -91,11 +91,6 @@ impl Findings {
             .any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Whether an expression failed on any object, whatever that cost.
-    pub fn has_failures(&self) -> bool {
-        self.iter().any(|finding| finding.cause == Cause::Failed)
-    }
-
     pub fn merge(&mut self, other: Self) {
         for finding in other.by_path.into_values().flatten() {
             match self.slot(&finding.path, finding.severity, finding.cause) {

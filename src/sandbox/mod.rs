@@ -14,6 +14,7 @@
 pub mod chassis;
 pub mod clock;
 mod company;
+mod objects;
 pub mod pagerduty;
 pub mod port;
 pub mod statuspage;

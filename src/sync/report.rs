@@ -77,14 +77,10 @@ impl KindReport {
         self.unmappable + self.written.refused
     }
 
-    /// Whether what it did not give is gone. A property whose expression fails is
-    /// null, as it would be with Ocean, and the kind still complete; but a mapping
-    /// that fails anywhere is no ground to delete on.
-    pub fn is_fit_to_delete(&self) -> bool {
-        self.is_complete() && !self.findings.has_failures()
-    }
-
-    /// Whether everything there is was listed and mapped without an error.
+    /// Whether everything there is was listed and became an entity, so that what
+    /// is not among them is gone. A property or relation whose expression fails
+    /// is null, as it is with Ocean: the default mapping of Statuspage fails like
+    /// that for every incident update without components, and the entity is there.
     pub fn is_complete(&self) -> bool {
         self.errors.is_empty() && !self.findings.has_errors() && self.unmappable == 0
     }

@@ -284,7 +284,7 @@ impl Resync {
             .map(|(config, kind)| Feed {
                 kind: kind.kind.clone(),
                 blueprint: config.literal_blueprint().map(str::to_owned),
-                is_complete: kind.is_fit_to_delete(),
+                is_complete: kind.is_complete(),
                 searches: config.finds_by_search(),
             })
             .collect();

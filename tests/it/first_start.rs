@@ -1,8 +1,11 @@
 //! What a first start puts into Port, and what it leaves alone.
 
-use portolan::sandbox::{Answer, Matcher};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::SourceName;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::program::{portolan, run_in, small_sandbox, with};
 
@@ -63,6 +66,107 @@ async fn a_set_up_that_fails_is_taken_back_and_made_up_for_by_the_next_start() {
 
     run_in(&sandbox).await.expect_code(0);
     assert_eq!(sandbox.port.blueprints().len(), 11);
+}
+
+/// A default blueprint as a start leaves it that is killed before its relations.
+fn bare(blueprint: &Value) -> Value {
+    let mut bare = blueprint.clone();
+    bare.as_object_mut().unwrap().retain(|key, _| {
+        ["identifier", "title", "icon", "description", "schema"].contains(&key.as_str())
+    });
+    bare
+}
+
+#[tokio::test]
+async fn what_a_killed_start_left_unfinished_is_completed_and_what_a_person_changed_is_not() {
+    let sandbox = small_sandbox().await;
+    run_in(&sandbox).await.expect_code(0);
+    let whole = definitions(&sandbox);
+    sandbox.port.clear();
+    let page = bare(&whole["statuspage"]);
+    let component = bare(&whole["statuspageComponent"]);
+    let mut related = bare(&whole["statuspageIncident"]);
+    related["relations"] = whole["statuspageIncident"]["relations"].clone();
+    let mut own = bare(&whole["pagerdutyService"]);
+    own["title"] = json!("Our services");
+    for blueprint in [&page, &component, &related, &own] {
+        let mut blueprint = blueprint.clone();
+        blueprint["createdBy"] = json!("somebody");
+        blueprint["createdAt"] = json!("2026-01-01T00:00:00Z");
+        sandbox.port.insert_blueprint(&blueprint);
+    }
+
+    let outcome = portolan(&["run"], &sandbox.environment()).await;
+
+    let after = definitions(&sandbox);
+    for (identifier, blueprint) in &whole {
+        if identifier == "pagerdutyService" {
+            assert_eq!(after[identifier], own);
+        } else {
+            assert_eq!(after[identifier], *blueprint);
+        }
+    }
+    let said = outcome.logged("INFO");
+    let completed = said.iter().find(|line| line.starts_with("Completed 3"));
+    let names = ": statuspage, statuspageComponent, statuspageIncident";
+    assert!(
+        completed.is_some_and(|line| line.ends_with(names)),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_blueprint_that_looks_unfinished_once_all_is_set_up_is_somebodys() {
+    let sandbox = small_sandbox().await;
+    run_in(&sandbox).await.expect_code(0);
+    let stripped = bare(&definitions(&sandbox)["statuspageComponent"]);
+    sandbox.port.insert_blueprint(&stripped);
+
+    run_in(&sandbox).await;
+
+    assert_eq!(definitions(&sandbox)["statuspageComponent"], stripped);
+}
+
+#[tokio::test]
+async fn a_set_up_that_fails_takes_back_only_what_it_created_itself() {
+    let sandbox = small_sandbox().await;
+    run_in(&sandbox).await.expect_code(0);
+    let whole = definitions(&sandbox);
+    sandbox.port.clear();
+    sandbox
+        .port
+        .insert_blueprint(&bare(&whole["statuspageComponent"]));
+    // Carried out, but the answer is lost: nobody can tell whose it is.
+    let creation = Matcher::post("/v1/blueprints").with_body("\"pagerdutyIncident\"");
+    let lost = Answer::status(502).after(Duration::from_millis(200));
+    sandbox.port.fault(creation.clone(), lost, 1);
+    sandbox.port.clear_requests();
+    let carrying_out = async {
+        while sandbox.port.requested(&creation) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let carried_out = bare(&whole["pagerdutyIncident"]);
+        sandbox.port.insert_blueprint(&carried_out);
+    };
+
+    let (outcome, ()) = tokio::join!(run_in(&sandbox), carrying_out);
+
+    outcome.expect_code(1);
+    let left: Vec<String> = sandbox.port.blueprints().into_keys().collect();
+    assert_eq!(left, ["pagerdutyIncident", "statuspageComponent"]);
+
+    run_in(&sandbox).await.expect_code(0);
+    assert_eq!(definitions(&sandbox), whole);
+}
+
+/// The blueprints, without the times.
+fn definitions(sandbox: &Sandbox) -> BTreeMap<String, Value> {
+    let mut blueprints = sandbox.port.blueprints();
+    for blueprint in blueprints.values_mut() {
+        let members = blueprint.as_object_mut().unwrap();
+        members.retain(|key, _| !["createdAt", "createdBy", "updatedAt"].contains(&key.as_str()));
+    }
+    blueprints
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tests that look at Portolan from outside, in one binary so that it links once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod catalog;
 mod deletion;
 mod dependencies;
 mod drop_in;
@@ -9,21 +10,26 @@ mod failures;
 mod first_start;
 mod history;
 mod installed;
+mod kills;
 mod listing;
 mod messages;
 mod metrics;
 mod origins;
+mod outage;
 mod pagerduty;
 mod port_resources;
 mod program;
 mod readme;
 mod reporting;
+mod resync_model;
 mod sandbox_command;
+mod second_resync;
 mod settings;
 mod sharing;
 mod shipping;
 mod statuspage;
 mod stopping;
 mod unchanged;
+mod upstream;
 mod writer_model;
 mod writing;

@@ -240,24 +240,6 @@ async fn a_mapping_that_port_is_still_making_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_blueprint_that_may_have_been_created_is_taken_back_with_the_others() {
-    let sandbox = small_sandbox().await;
-    sandbox.port.fault(
-        Matcher::post("/v1/blueprints").with_body("\"statuspageIncident\""),
-        Answer::html(502),
-        1,
-    );
-
-    portolan(&["run"], &environment(&sandbox))
-        .await
-        .expect_code(1);
-
-    assert!(sandbox.port.blueprints().is_empty());
-    let deleted = Matcher::delete("/v1/blueprints/statuspageIncident");
-    assert_eq!(sandbox.port.requested(&deleted), 1);
-}
-
-#[tokio::test]
 async fn an_empty_mapping_is_told_and_writes_nothing() {
     let sandbox = small_sandbox().await;
     sandbox.port.insert_integration(

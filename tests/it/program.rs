@@ -141,10 +141,27 @@ pub(crate) fn without(mut environment: Vec<(String, String)>, name: &str) -> Vec
 /// Starts the binary, sends it SIGTERM once `ready` says so, and waits for its end.
 pub(crate) async fn terminate_when(
     environment: &[(String, String)],
+    ready: impl FnMut() -> bool,
+) -> Outcome {
+    signal_when("TERM", environment, ready).await
+}
+
+/// The same with SIGKILL, after which there is no code. A program that is done
+/// before `ready` says so has one.
+pub(crate) async fn kill_when(
+    environment: &[(String, String)],
+    ready: impl FnMut() -> bool,
+) -> Outcome {
+    signal_when("KILL", environment, ready).await
+}
+
+async fn signal_when(
+    signal: &str,
+    environment: &[(String, String)],
     mut ready: impl FnMut() -> bool,
 ) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_portolan"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
         .arg("run")
         .env_clear()
         .envs(with_state_in(directory.path(), environment))
@@ -157,14 +174,18 @@ pub(crate) async fn terminate_when(
         .unwrap();
     let process = child.id().unwrap().to_string();
     let stopping = async {
-        while !ready() {
+        let mut is_over = false;
+        while !ready() && !is_over {
             tokio::task::yield_now().await;
+            is_over = child.try_wait().unwrap().is_some();
         }
-        // The shell's own: a small machine has no program of that name.
-        let killed = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {process}")])
-            .status();
-        assert!(killed.await.unwrap().success());
+        if !is_over {
+            // The shell's own: a small machine has no program of that name.
+            let killed = Command::new("sh")
+                .args(["-c", &format!("kill -{signal} {process}")])
+                .status();
+            assert!(killed.await.unwrap().success());
+        }
         child.wait_with_output().await.unwrap()
     };
     let output = tokio::time::timeout(PATIENCE, stopping)

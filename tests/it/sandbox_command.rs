@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -58,5 +59,38 @@ async fn it_serves_another_run() {
 
     portolan(&["run"], &environment).await.expect_code(0);
 
+    let base = |variable: &str| {
+        let (_, value) = environment
+            .iter()
+            .find(|(name, _)| name.ends_with(variable))
+            .unwrap();
+        value.clone()
+    };
+    let components = format!("{}/sandbox/objects/component", base("STATUSPAGE_HOST"));
+    let listed = call("GET", &components, None).await;
+    let id = listed.as_object().unwrap().keys().next().unwrap();
+    let renamed = json!({"name": "Renamed"});
+    call("PATCH", &format!("{components}/{id}"), Some(&renamed)).await;
+
+    portolan(&["run"], &environment).await.expect_code(0);
+
+    let entities = format!("{}/sandbox/entities/statuspageComponent", base("BASE_URL"));
+    let entities = call("GET", &entities, None).await;
+    assert_eq!(entities[id]["title"], "Renamed");
     serving.kill().await.unwrap();
+}
+
+/// Asks the sandbox itself for something.
+async fn call(method: &str, url: &str, body: Option<&Value>) -> Value {
+    // Another test may have been first; either way there is one now.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.request(method.parse().unwrap(), url);
+    if let Some(body) = body {
+        request = request.body(body.to_string());
+    }
+    let reply = request.send().await.unwrap().error_for_status().unwrap();
+    serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap()
 }

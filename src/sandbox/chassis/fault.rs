@@ -41,6 +41,13 @@ impl Matcher {
         }
     }
 
+    /// Only requests of this method.
+    #[must_use]
+    pub fn with_method(mut self, method: &str) -> Self {
+        self.method = Some(method.to_ascii_uppercase());
+        self
+    }
+
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
     }

@@ -15,6 +15,7 @@ mod fault;
 mod limit;
 mod line;
 mod log;
+pub(super) mod remote;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use futures_util::stream;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -67,6 +69,12 @@ pub trait World: Send + 'static {
 
     /// What a caller gets that has used its share up.
     fn over_limit(&self, usage: &Usage) -> Reply;
+
+    /// Answers whoever runs the sandbox, at `/sandbox/` and this path; `None` when
+    /// there is no such route.
+    fn control(&mut self, _method: &str, _path: &[&str], _body: Option<Value>) -> Option<Reply> {
+        None
+    }
 
     /// Adds the headers that this vendor sends with every reply.
     fn finish(&self, _reply: &mut Reply, _usage: Option<&Usage>) {}
@@ -175,6 +183,9 @@ async fn serve<W: World>(
         return refusal.into_response();
     };
     let request = Request::new(&parts, body);
+    if let Some(reply) = remote::answer(&shared, &request) {
+        return reply.into_response();
+    }
     let number = lock(&shared.log).arrived(&request);
     let latency = Duration::from_micros(shared.latency_micros.load(Ordering::Relaxed));
     if !latency.is_zero() {

@@ -124,6 +124,75 @@ async fn the_log_keeps_what_was_asked_but_no_credentials() {
 }
 
 #[tokio::test]
+async fn what_the_vendors_hold_can_be_changed_from_another_shell_and_that_is_no_request() {
+    let sandbox = small().await;
+    let statuspage = statuspage_caller(&sandbox);
+    let pagerduty = pagerduty_caller(&sandbox);
+    sandbox.statuspage.random_faults(Some(1));
+    let id = sandbox.statuspage.objects("component")[0]["id"].clone();
+    let component = format!("/sandbox/objects/component/{}", id.as_str().unwrap());
+
+    let changed = statuspage
+        .call("PATCH", &component, Some(&json!({"name": "Renamed"})))
+        .await;
+    let read = statuspage.get(&component).await;
+    let new = json!({"id": "PNEW", "name": "New"});
+    let added = pagerduty
+        .call("POST", "/sandbox/objects/services", Some(&new))
+        .await;
+    let listed = pagerduty.get("/sandbox/objects/services").await;
+    let removed = statuspage.call("DELETE", &component, None).await;
+    let gone = statuspage.get(&component).await;
+    let unknown = statuspage.get("/sandbox/objects/componnt").await;
+
+    let statuses = [&changed, &added, &removed, &gone, &unknown].map(|reply| reply.status);
+    assert_eq!(statuses, [200, 200, 200, 404, 404]);
+    assert_eq!(read.body["name"], "Renamed");
+    assert_eq!(listed.body["PNEW"], new);
+    assert_eq!(sandbox.pagerduty.object("services", "PNEW"), Some(new));
+    assert!(sandbox.statuspage.requests().is_empty());
+    assert!(sandbox.problems().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_asked_can_be_seen_counted_and_forgotten_from_another_shell() {
+    let sandbox = small().await;
+    let caller = port_caller(&sandbox).await;
+    let blueprint = json!({"identifier": "one", "title": "One", "schema": {"properties": {}}});
+    caller.post("/v1/blueprints", &blueprint).await;
+    caller
+        .post("/v1/blueprints/one/entities", &json!({"identifier": "e"}))
+        .await;
+
+    let all = caller.get("/sandbox/requests").await;
+    let some = caller
+        .get("/sandbox/requests?method=POST&path=/v1/blueprints*")
+        .await;
+    let entities = caller.get("/sandbox/entities/one").await;
+    caller.call("DELETE", "/sandbox/requests", None).await;
+    let none = caller.get("/sandbox/requests").await;
+
+    assert_eq!(all.body["count"], 3);
+    assert_eq!(some.body["count"], 2);
+    assert_eq!(some.body["requests"][0]["path"], "/v1/blueprints");
+    assert_eq!(some.body["requests"][0]["status"], 201);
+    assert_eq!(entities.body["e"]["identifier"], "e");
+    assert_eq!(none.body["count"], 0);
+}
+
+#[tokio::test]
+async fn a_resync_can_be_asked_for_from_another_shell() {
+    let sandbox = small().await;
+    let caller = port_caller(&sandbox).await;
+    sandbox.port.insert_integration("mine", &json!({}));
+
+    caller.call("POST", "/sandbox/resync-request", None).await;
+
+    let asked = caller.get("/v1/integration/mine/resync-request").await;
+    assert!(asked.body["request"]["id"].is_string());
+}
+
+#[tokio::test]
 async fn a_rolling_window_makes_room_again_when_it_has_passed() {
     let sandbox = small().await;
     let caller = statuspage_caller(&sandbox);

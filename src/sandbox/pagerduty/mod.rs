@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::chassis::{RateLimit, Reply, Request, Simulator, Usage, World};
 use super::clock::Clock;
+use super::objects;
 use super::table::{Facts, Row, Table, array, instant_at, text_at};
 
 /// The token that opens the sandbox's account, as `Token token=` or `Bearer`.
@@ -275,6 +276,13 @@ impl World for Pagerduty {
             _ => (5001, "Internal Server Error"),
         };
         error(status, code, message, &[text])
+    }
+
+    fn control(&mut self, method: &str, path: &[&str], body: Option<Value>) -> Option<Reply> {
+        let ["objects", endpoint, rest @ ..] = path else {
+            return None;
+        };
+        objects::control(self.tables.get_mut(*endpoint)?, method, rest, body)
     }
 
     fn bucket(&self, request: &Request) -> Option<String> {

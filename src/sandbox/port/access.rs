@@ -5,17 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::integration::text;
 use super::{Port, Simulator};
 
 impl Simulator<Port> {
     /// The entities of a blueprint as Port shows them, by identifier.
     pub fn entities(&self, blueprint: &str) -> BTreeMap<String, Value> {
-        self.world(|world| {
-            let all = world.entities.get(blueprint).into_iter().flatten();
-            all.map(|(id, stored)| (id.clone(), world.shown(blueprint, id, stored)))
-                .collect()
-        })
+        self.world(|world| world.all_shown(blueprint))
     }
 
     pub fn entity(&self, blueprint: &str, id: &str) -> Option<Value> {
@@ -147,13 +142,7 @@ impl Simulator<Port> {
 
     /// Asks every integration for a resync, as the button in Port does.
     pub fn request_resync(&self) {
-        self.world(|world| {
-            let now = text(world.clock.now());
-            for (number, integration) in (1..).zip(world.integrations.values_mut()) {
-                let id = format!("request-{number}-{now}");
-                integration.resync_request = Some(json!({"id": id, "updatedAt": now}));
-            }
-        });
+        self.world(Port::request_resync);
     }
 
     /// After so many reads of an integration Port has made a mapping by itself.

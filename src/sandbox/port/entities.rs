@@ -183,6 +183,13 @@ impl Port {
         })
     }
 
+    /// Every entity of a blueprint, by identifier.
+    pub(super) fn all_shown(&self, blueprint: &str) -> BTreeMap<String, Value> {
+        let all = self.entities.get(blueprint).into_iter().flatten();
+        all.map(|(id, stored)| (id.clone(), self.shown(blueprint, id, stored)))
+            .collect()
+    }
+
     pub(super) fn stored(&self, blueprint: &str, id: &str) -> Result<&Stored, Refusal> {
         let stored = self
             .entities

@@ -235,6 +235,14 @@ impl Port {
         Ok(ok("integration", Value::Object(integration.object.clone())))
     }
 
+    pub(super) fn request_resync(&mut self) {
+        let now = text(self.clock.now());
+        for (number, integration) in (1..).zip(self.integrations.values_mut()) {
+            let id = format!("request-{number}-{now}");
+            integration.resync_request = Some(json!({"id": id, "updatedAt": now}));
+        }
+    }
+
     /// Logs, metrics and raw data. They are taken in and kept for the tests to see.
     pub(super) fn ingest(&mut self, method: &str, rest: &[&str], request: &Request) -> Answered {
         let body = object(request)?;

@@ -29,6 +29,7 @@ use url::Url;
 use self::entities::Stored;
 use self::integration::Integration;
 use self::schema::Blueprint;
+use super::chassis::remote::done;
 use super::chassis::{RateLimit, Reply, Request, Simulator, Usage, World};
 use super::clock::Clock;
 
@@ -276,6 +277,19 @@ impl World for Port {
             _ => "internal_error",
         };
         Refusal::new(status, code, text).reply()
+    }
+
+    fn control(&mut self, method: &str, path: &[&str], _body: Option<Value>) -> Option<Reply> {
+        match (method, path) {
+            ("GET", ["entities", blueprint]) if self.blueprints.contains_key(*blueprint) => {
+                Some(Reply::json(200, &json!(self.all_shown(blueprint))))
+            }
+            ("POST", ["resync-request"]) => {
+                self.request_resync();
+                Some(done())
+            }
+            _ => None,
+        }
     }
 
     fn bucket(&self, request: &Request) -> Option<String> {

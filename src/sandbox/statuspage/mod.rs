@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::chassis::{RateLimit, Reply, Request, Simulator, Usage, World};
+use super::objects;
 use super::table::{Facts, Row, Table, array, instant_at, text_at};
 
 /// The key that opens every page of the sandbox.
@@ -288,6 +289,14 @@ impl World for Statuspage {
 
     fn refusal(&self, status: u16, text: &str) -> Reply {
         error(status, text)
+    }
+
+    fn control(&mut self, method: &str, path: &[&str], body: Option<Value>) -> Option<Reply> {
+        let ["objects", kind, rest @ ..] = path else {
+            return None;
+        };
+        let (_, table) = self.tables.iter_mut().find(|(known, _)| known == &kind)?;
+        objects::control(table, method, rest, body)
     }
 
     fn bucket(&self, request: &Request) -> Option<String> {
