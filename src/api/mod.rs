@@ -20,7 +20,7 @@ pub use error::ApiError;
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
     BulkOutcome, CORE_VERSION, EntityFailure, INTEGRATION_VERSION, Integration, IntegrationPatch,
-    NewIntegration, Organization, PortClient, ResyncState, ResyncStatus, UpsertOptions,
+    NewIntegration, Organization, PortClient, ResyncState, ResyncStatus, ResyncWish, UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 

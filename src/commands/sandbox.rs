@@ -4,7 +4,8 @@
 //! HTTP over loopback, the same exit code. What is not real is only the other
 //! end.
 
-use super::run::{execute, print, start_logging, termination};
+use super::run::{execute, print, start_logging};
+use super::signals::Signals;
 use super::{Exit, summary};
 use crate::cli::SandboxArguments;
 use crate::sandbox::{Sandbox, SandboxOptions};
@@ -72,7 +73,7 @@ async fn serve(sandbox: Sandbox) -> Exit {
     print(
         "# The simulators are up until Ctrl-C. Paste these lines into another shell, then: portolan run",
     );
-    termination().await;
+    Signals::listen().next().await;
     sandbox.stop().await;
     Exit::Done
 }

@@ -11,6 +11,7 @@
 
 mod integration;
 mod login;
+mod resync_request;
 #[cfg(test)]
 mod tests;
 mod upsert;
@@ -37,6 +38,7 @@ use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
+pub use self::resync_request::ResyncWish;
 pub use self::upsert::{BulkOutcome, EntityFailure, UpsertOptions};
 
 /// The version that this integration reports.
