@@ -112,13 +112,13 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
         settings.integration.kind
     );
     let stop = CancellationToken::new();
-    let work = async {
+    let work = Box::pin(async {
         if settings.event_listener == EventListener::Once {
             return once(settings, console, &stop).await;
         }
         let served = service::serve(settings, &stop).await;
         Finished::before_the_resync(served.err().unwrap_or(Exit::Done))
-    };
+    });
     let Ended { result, signal } = signals::obey(work, &stop).await;
     let finished = result.unwrap_or(Finished::before_the_resync(Exit::Failed));
     match signal {

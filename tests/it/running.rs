@@ -108,12 +108,12 @@ impl Running {
                 sleep(LOOK).await;
             }
         };
-        if timeout(PATIENCE, waiting).await.is_err() {
-            panic!(
-                "in vain waited until {what}; stderr:\n{}",
-                self.stderr.so_far()
-            );
-        }
+        let in_time = timeout(PATIENCE, waiting).await.is_ok();
+        assert!(
+            in_time,
+            "in vain waited until {what}; stderr:\n{}",
+            self.stderr.so_far()
+        );
     }
 
     /// Waits for a log line with this in it.

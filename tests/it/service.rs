@@ -37,9 +37,10 @@ async fn installed() -> Sandbox {
 
 /// What Port was told of the resyncs.
 fn states(sandbox: &Sandbox) -> Vec<String> {
-    let states = sandbox.port.resync_states();
-    let status = |state: &serde_json::Value| state["status"].as_str().unwrap().to_owned();
-    states.iter().map(status).collect()
+    let told = sandbox.port.resync_states();
+    told.iter()
+        .map(|state| state["status"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// How many resyncs Port was told of the end of.
