@@ -26,7 +26,8 @@
 //! | [`cli`] | commands, flags and help text |
 //! | [`commands`] | one file a command; the only place that starts a run and ends it |
 //! | [`settings`] | environment, `.env` and `config.yaml` to checked values; every problem at once |
-//! | [`telemetry`] | log lines, with secrets masked |
+//! | [`telemetry`] | log lines, with secrets masked; every metric as a typed function |
+//! | [`web`] | inbound HTTP: health, metrics, and Port's wish for a resync |
 //! | [`causes`] | an error, its causes and its remedy on one line |
 //! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
 //! | [`resource_config`] | the mapping document: kinds, selectors, expressions; checked whole |
@@ -50,7 +51,8 @@
 //! - `api` → `http`; `http` → nobody.
 //! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
 //!   is not made twice in the same way.
-//! - Everybody may use `causes`, and its own section of `settings`.
+//! - `web` → `telemetry::metrics`; who hears of a request is handed to it.
+//! - Everybody may use `causes`, `telemetry::metrics`, and its own section of `settings`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod api;

@@ -15,6 +15,7 @@
 mod layer;
 mod line;
 mod masker;
+pub mod metrics;
 mod patterns;
 
 use std::io::{IsTerminal, Write};

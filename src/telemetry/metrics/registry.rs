@@ -1,0 +1,178 @@
+//! The one registry: each metric's name, unit and help.
+
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::labels::{
+    ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels, SourceKind,
+};
+use crate::api::{CORE_VERSION, INTEGRATION_VERSION};
+
+/// What the process has measured so far.
+pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// Seconds that a resync takes: from one that finds nothing to do to one of a
+/// large account within its rate limits.
+const RESYNC_SECONDS: [f64; 12] = [
+    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0,
+];
+
+/// Seconds that a request takes; the last is the usual deadline.
+const REQUEST_SECONDS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+type Seconds = Counter<f64, AtomicU64>;
+
+pub(super) struct Metrics {
+    pub(super) registry: Registry,
+    pub(super) resyncs: Family<ResyncLabels, Counter>,
+    pub(super) resync_duration: Histogram,
+    pub(super) resync_in_progress: Gauge,
+    pub(super) resync_calls: Family<CallLabels, Counter>,
+    pub(super) last_success: Family<SourceKind, Gauge>,
+    pub(super) objects: Family<ObjectLabels, Counter>,
+    pub(super) entities_deleted: Counter,
+    pub(super) deletion_errors: Counter,
+    pub(super) deletions_withheld: Family<ReasonLabels, Counter>,
+    pub(super) stale_entities: Gauge,
+    pub(super) api_requests: Family<RequestLabels, Counter>,
+    pub(super) api_request_duration: Family<ApiLabels, Histogram>,
+    pub(super) api_retries: Family<ApiLabels, Counter>,
+    pub(super) api_rate_limit_wait: Family<ApiLabels, Seconds>,
+    pub(super) api_budget_left: Family<ApiLabels, Gauge>,
+    pub(super) api_budget_limit: Family<ApiLabels, Gauge>,
+}
+
+impl Metrics {
+    /// The library puts a full stop after each help text, a counter's `_total`
+    /// after its name, and the unit before that.
+    fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("portolan"),
+            resyncs: Family::default(),
+            resync_duration: Histogram::new(RESYNC_SECONDS),
+            resync_in_progress: Gauge::default(),
+            resync_calls: Family::default(),
+            last_success: Family::default(),
+            objects: Family::default(),
+            entities_deleted: Counter::default(),
+            deletion_errors: Counter::default(),
+            deletions_withheld: Family::default(),
+            stale_entities: Gauge::default(),
+            api_requests: Family::default(),
+            api_request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            api_retries: Family::default(),
+            api_rate_limit_wait: Family::default(),
+            api_budget_left: Family::default(),
+            api_budget_limit: Family::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "resyncs",
+            "Resyncs that have ended, by what asked for them and how they ended",
+            self.resyncs.clone(),
+        );
+        registry.register_with_unit(
+            "resync_duration",
+            "How long resyncs took, from the first request to the last answer",
+            Unit::Seconds,
+            self.resync_duration.clone(),
+        );
+        registry.register(
+            "resync_in_progress",
+            "1 while a resync runs",
+            self.resync_in_progress.clone(),
+        );
+        registry.register(
+            "resync_calls",
+            "Calls of POST /resync, by what became of them",
+            self.resync_calls.clone(),
+        );
+        registry.register_with_unit("last_success_timestamp", "When a kind was last listed to its end and mapped without an error, as Unix time; 0 before the first time", Unit::Seconds, self.last_success.clone());
+        registry.register(
+            "objects",
+            "Objects of a kind, by how far they got and what became of them there",
+            self.objects.clone(),
+        );
+        registry.register(
+            "entities_deleted",
+            "Entities deleted from Port because no source has them any more",
+            self.entities_deleted.clone(),
+        );
+        registry.register(
+            "deletion_errors",
+            "Resyncs whose search for stale entities failed, wholly or in part",
+            self.deletion_errors.clone(),
+        );
+        registry.register("deletions_withheld", "Stale entities that were not deleted, by the reason; those of each resync are added anew", self.deletions_withheld.clone());
+        registry.register(
+            "stale_entities",
+            "Stale entities that the last resync did not delete",
+            self.stale_entities.clone(),
+        );
+        registry.register("api_requests", "Requests to an API, each attempt counted, by the status of the answer or by what was in its place", self.api_requests.clone());
+        registry.register_with_unit(
+            "api_request_duration",
+            "How long an API took to answer, to the last byte",
+            Unit::Seconds,
+            self.api_request_duration.clone(),
+        );
+        registry.register(
+            "api_retries",
+            "Requests to an API that were sent again",
+            self.api_retries.clone(),
+        );
+        registry.register_with_unit(
+            "api_rate_limit_wait",
+            "How long requests were held back to keep to the rate limit of an API",
+            Unit::Seconds,
+            self.api_rate_limit_wait.clone(),
+        );
+        registry.register(
+            "api_budget_left",
+            "Requests left of an API's rate limit, as it last announced",
+            self.api_budget_left.clone(),
+        );
+        registry.register(
+            "api_budget_limit",
+            "Requests in a period of an API's rate limit, as it last announced",
+            self.api_budget_limit.clone(),
+        );
+        let versions = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("integration_version", INTEGRATION_VERSION),
+            ("core_version", CORE_VERSION),
+        ];
+        let build_info: Family<[(&str, &str); 3], Gauge> = Family::default();
+        build_info.get_or_create(&versions).set(1);
+        registry.register(
+            "build_info",
+            "1; the versions are in the labels",
+            build_info,
+        );
+        registry.register_with_unit(
+            "process_start_time",
+            "When the process started, as Unix time",
+            Unit::Seconds,
+            ConstGauge::new(Timestamp::now().as_second()),
+        );
+        self
+    }
+}
+
+/// Appends what is in the registry.
+pub(super) fn encode(text: &mut String, registry: &Registry) {
+    // Writing into a string does not fail.
+    text::encode_registry(text, registry).unwrap_or_default();
+}
