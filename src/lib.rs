@@ -37,6 +37,7 @@
 //! | [`catalog`] | first-start blueprints and mapping; writes entities to Port |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
+//! | [`store`] | the local state database: the history of runs |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty and Port, for `sandbox` and the tests |
 //!
 //! # Who uses whom
@@ -48,7 +49,7 @@
 //!   types of what it hands on.
 //! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.
 //! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
-//! - `api` → `http`; `http` → nobody.
+//! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.
 //! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
 //!   is not made twice in the same way.
 //! - `web` → `telemetry::metrics`; who hears of a request is handed to it.

@@ -1,6 +1,7 @@
 //! One file a command, and what they share. What a command prints as its result goes to stdout, all
 //! else to stderr.
 
+mod history;
 mod progress_bar;
 mod run;
 mod runner;

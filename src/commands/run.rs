@@ -22,6 +22,7 @@ use super::{Exit, service, summary};
 use crate::causes::one_line;
 use crate::cli::RunArguments;
 use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings};
+use crate::store::Store;
 use crate::sync::{Ending, Progress, ResyncReport, ResyncRequest};
 use crate::telemetry::{self, LogFormat, Masker};
 
@@ -137,7 +138,8 @@ async fn once(settings: &Settings, console: &Console, stop: &CancellationToken) 
         Some(Err(exit)) => return Finished::before_the_resync(exit),
         None => return Finished::before_the_resync(Exit::Done),
     };
-    let runner = Runner::new(started.resync, settings.live_events.shutdown_wait);
+    let store = Store::open(&settings.state_path).await;
+    let runner = Runner::new(started.resync, store, settings.live_events.shutdown_wait);
     let progress = Progress::default();
     let request = ResyncRequest::default();
     let outcome = console

@@ -10,6 +10,7 @@ use super::{Exit, summary};
 use crate::cli::SandboxArguments;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::settings::{self, Inputs, Overrides};
+use crate::store;
 
 /// Blueprints of which an entity is shown.
 const SHOWN: [&str; 3] = [
@@ -42,6 +43,8 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
         environment: sandbox
             .environment()
             .into_iter()
+            // Nothing of a show is worth remembering.
+            .chain([("OCEAN__STATE_PATH".to_owned(), store::IN_MEMORY.to_owned())])
             .map(|(name, value)| (name, value.into()))
             .collect(),
         // A directory with neither .env nor config.yaml of somebody's own.

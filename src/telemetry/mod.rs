@@ -80,6 +80,11 @@ pub fn learn(secret: &SecretString) {
     }
 }
 
+/// What masks the process' log; while there is none, one that knows no secrets.
+pub fn masker() -> Masker {
+    MASKER.get().cloned().unwrap_or_else(|| Masker::new([]))
+}
+
 /// Sets logging up for the whole process, once.
 pub fn init(
     level: LogLevel,

@@ -5,7 +5,7 @@ use portolan::settings::SourceName;
 use serde_json::json;
 
 use crate::installed::{install, resource};
-use crate::program::{portolan, run_in, small_sandbox, with, without};
+use crate::program::{portolan, run_in, small_sandbox, with, with_state_in, without};
 
 /// Nothing reached Port: no integration, no blueprint, no entity.
 #[track_caller]
@@ -173,7 +173,7 @@ async fn nobody_reading_the_summary_does_not_change_how_a_run_went() {
     let status = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
         .arg("run")
         .env_clear()
-        .envs(sandbox.environment())
+        .envs(with_state_in(directory.path(), &sandbox.environment()))
         .current_dir(directory.path())
         .stdout(writer)
         .stderr(std::process::Stdio::null())

@@ -6,6 +6,7 @@ mod drop_in;
 mod enrichment;
 mod failures;
 mod first_start;
+mod history;
 mod installed;
 mod listing;
 mod messages;

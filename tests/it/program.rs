@@ -78,7 +78,7 @@ pub(crate) async fn portolan_in(
     let child = Command::new(env!("CARGO_BIN_EXE_portolan"))
         .args(arguments)
         .env_clear()
-        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .envs(with_state_in(directory, environment))
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -95,6 +95,20 @@ pub(crate) async fn portolan_in(
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// The environment with a state database in the directory, unless it names one:
+/// tests that run side by side have no state in common.
+pub(crate) fn with_state_in(
+    directory: &Path,
+    environment: &[(String, String)],
+) -> Vec<(String, String)> {
+    let path = directory.join("state.sqlite3");
+    let own = ("OCEAN__STATE_PATH".to_owned(), path.display().to_string());
+    // Of two of a name, the later one is set.
+    std::iter::once(own)
+        .chain(environment.iter().cloned())
+        .collect()
 }
 
 /// `portolan run` against the sandbox, with both sources.
@@ -133,7 +147,7 @@ pub(crate) async fn terminate_when(
     let child = Command::new(env!("CARGO_BIN_EXE_portolan"))
         .arg("run")
         .env_clear()
-        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .envs(with_state_in(directory.path(), environment))
         .current_dir(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

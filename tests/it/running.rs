@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::program::{Outcome, with};
+use crate::program::{Outcome, with, with_state_in};
 
 /// Nothing here takes this long; a test that does is stuck.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -83,8 +83,7 @@ impl Running {
             .arg("run")
             .env_clear()
             .env("APPLICATION__PORT", port.to_string())
-            .env("OCEAN__STATE_PATH", directory.path().join("state.sqlite3"))
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(with_state_in(directory.path(), environment))
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,9 +1,9 @@
 //! The service: everything that runs for as long as the process does.
 //!
 //! ```text
-//! credentials ─▶ prepare Port ─▶ listener, schedule ─▶ ready
-//!                                     │
-//!                                     └─requests─▶ runner: one resync after another
+//! web server ─▶ credentials ─▶ prepare Port ─▶ listener, schedule ─▶ ready
+//!     │                                            │
+//!     └──────────── POST /resync ──────────────────┴─requests─▶ runner: one resync after another
 //! ```
 //!
 //! A task ends when it is asked to stop, and never before: one that does takes
@@ -14,68 +14,117 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use self::tasks::Tasks;
 use super::Exit;
-use super::runner::Runner;
+use super::runner::{Runner, beating};
 use super::start::{Started, start};
-use crate::event_listener::{self, Polling, last_served};
+use crate::causes::with_hint;
+use crate::event_listener::{self, NextScheduled, Polling, Requests, last_served};
 use crate::settings::{EventListener, Settings};
+use crate::store::Store;
+use crate::sync::Trigger;
+use crate::telemetry::metrics;
+use crate::web::{self, Health, Requirement, ResyncRoute};
 
 /// Serves until `stop` is cancelled, which is the one good end.
 pub(super) async fn serve(settings: &Settings, stop: &CancellationToken) -> Result<(), Exit> {
+    metrics::start();
+    let health = Health::new();
+    health.meet(Requirement::Settings);
+    let listener = web::bind(settings.application.port)
+        .await
+        .map_err(|error| {
+            tracing::error!("Cannot start: {}", with_hint(&error, error.hint()));
+            Exit::NotStarted
+        })?;
+    // A resync may be asked for before anybody can run it.
+    let (requests, queue) = event_listener::requests();
     let mut tasks = Tasks::new(stop);
+    let state = web_state(settings, &health, &requests);
+    tasks.spawn("web server", web::serve(listener, state, stop.clone()));
+
     let served = async {
-        let Some(started) = stop.run_until_cancelled(start(settings)).await else {
+        // Each attempt to reach somebody is bounded, and so is their number; all in
+        // all it may take minutes, in which this is not stuck.
+        let starting = beating(&health, start(settings));
+        let Some(started) = stop.run_until_cancelled(starting).await else {
             return Ok(());
         };
-        attach(settings, started?, &mut tasks);
+        let Started { resync, last_state } = started?;
+        health.meet(Requirement::PortToken);
+
+        let next = schedule(settings, &requests, &mut tasks);
+        if let EventListener::Polling {
+            interval,
+            resync_on_start,
+        } = settings.event_listener
+        {
+            let polling = Polling {
+                interval,
+                resync_on_start,
+                served: last_served(&last_state),
+            };
+            let (port, requests) = (resync.port.clone(), requests.clone());
+            tasks.spawn_until_stopped("event listener", async move {
+                polling.run(&port, &requests).await
+            });
+        }
+        let store = Store::open(&settings.state_path).await;
+        let runner = Runner::new(resync, store, settings.live_events.shutdown_wait);
+        let running = runner.serve(queue, next, health.clone(), stop.clone());
+        tasks.spawn("runner of resyncs", running);
+        health.meet(Requirement::Listener);
+        say_what_is_listened_to(settings);
         tasks.watch().await
     };
     let outcome = served.await;
+    health.stopping();
     tasks.end().await;
     outcome
 }
 
-/// Starts whoever asks for resyncs, and who runs them.
-fn attach(settings: &Settings, started: Started, tasks: &mut Tasks) {
-    let Started { resync, last_state } = started;
-    let (requests, queue) = event_listener::requests();
-    let port = resync.port.clone();
-    let runner = Runner::new(resync, settings.live_events.shutdown_wait);
-    let next = settings.scheduled_resync_interval.map(|interval| {
-        let (next, asking) = event_listener::schedule(interval, requests.clone());
-        tasks.spawn_until_stopped("schedule", asking);
-        next
+/// What the web server is to know.
+fn web_state(settings: &Settings, health: &Health, requests: &Requests) -> web::State {
+    let is_called = matches!(settings.event_listener, EventListener::Webhook { .. });
+    let resync = is_called.then(|| {
+        let requests = requests.clone();
+        ResyncRoute {
+            secret: settings.port.client_secret.clone(),
+            integration: settings.integration.identifier.clone(),
+            ask: Arc::new(move || requests.request(Trigger::Webhook)),
+        }
     });
-    tasks.spawn(
-        "runner of resyncs",
-        runner.serve(queue, next, tasks.stop.clone()),
-    );
-    if let EventListener::Polling {
-        interval,
-        resync_on_start,
-    } = settings.event_listener
-    {
-        let polling = Polling {
-            interval,
-            resync_on_start,
-            served: last_served(&last_state),
-        };
-        tasks.spawn_until_stopped("event listener", async move {
-            polling.run(&port, &requests).await
-        });
+    web::State {
+        health: health.clone(),
+        path_prefix: settings.live_events.path_prefix.clone(),
+        ocean_names: settings.metrics.ocean_names,
+        resync,
     }
+}
+
+/// Starts the schedule, where there is one. It runs beside any listener, also
+/// beside one that never asks for a resync itself: whoever sets it wants it.
+fn schedule(settings: &Settings, requests: &Requests, tasks: &mut Tasks) -> Option<NextScheduled> {
+    let interval = settings.scheduled_resync_interval?;
+    let (next, asking) = event_listener::schedule(interval, requests.clone());
+    tasks.spawn_until_stopped("schedule", asking);
+    Some(next)
+}
+
+fn say_what_is_listened_to(settings: &Settings) {
     let listener = settings.event_listener.type_name();
     match settings.scheduled_resync_interval {
-        None => tracing::info!(listener, "Listening for resync requests as {listener}"),
+        None => tracing::info!(listener, "Listening as {listener}"),
         Some(interval) => {
             let minutes = interval.as_secs() / 60;
             tracing::info!(
                 listener,
                 minutes,
-                "Listening for resync requests as {listener}, and resyncing every {minutes} minutes"
+                "Listening as {listener}, and resyncing every {minutes} minutes"
             );
         }
     }

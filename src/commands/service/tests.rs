@@ -18,6 +18,7 @@ use super::serve;
 use crate::commands::Exit;
 use crate::sandbox::{Answer, Clock, IDENTIFIER, Matcher, Sandbox, SandboxOptions};
 use crate::settings::{self, Inputs, Overrides, Settings};
+use crate::store::IN_MEMORY;
 
 /// Really, not on the clock: what waits longer is stuck.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -133,6 +134,8 @@ fn settings_for(sandbox: &Sandbox) -> Settings {
     for (name, value) in [
         ("OCEAN__EVENT_LISTENER", POLLING),
         ("OCEAN__SCHEDULED_RESYNC_INTERVAL", EVERY_FOUR_MINUTES),
+        ("OCEAN__STATE_PATH", IN_MEMORY),
+        ("APPLICATION__PORT", &free_port().to_string()),
     ] {
         environment.push((name.to_owned(), value.to_owned()));
     }
@@ -145,6 +148,12 @@ fn settings_for(sandbox: &Sandbox) -> Settings {
         overrides: Overrides::default(),
     };
     settings::load(inputs).unwrap().settings
+}
+
+/// A port that nobody listens on, as of now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 fn questions_to_port() -> Matcher {

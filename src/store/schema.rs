@@ -1,0 +1,69 @@
+//! The tables, and how a file of an earlier version gets them.
+//!
+//! A migration that was released is never changed; what is to be different
+//! becomes another one at the end. Times are text in UTC and durations whole
+//! milliseconds, so that the file can be read with the `sqlite3` shell.
+
+use rusqlite_migration::{M, Migrations};
+
+/// `Port`: marks a file as ours, in the header where `file` and SQLite look.
+pub(super) const APPLICATION_ID: i32 = 0x506f_7274;
+
+/// Numbered by their place; the file's `user_version` is how many it has seen.
+pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+const STEPS: &[M<'static>] = &[M::up(
+    "PRAGMA application_id = 0x506f7274;
+
+    -- Without an outcome: still running, or the process ended before it did.
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY,
+        resync TEXT,
+        trigger TEXT NOT NULL,
+        started TEXT NOT NULL,
+        ended TEXT,
+        duration_ms INTEGER,
+        outcome TEXT CHECK (outcome IN ('done', 'partly', 'failed', 'stopped', 'interrupted')),
+        error TEXT,
+        written INTEGER NOT NULL DEFAULT 0,
+        unchanged INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0,
+        deleted INTEGER NOT NULL DEFAULT 0,
+        withheld INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE run_kind (
+        run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+        resource INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        fetched INTEGER NOT NULL,
+        filtered INTEGER NOT NULL,
+        mapped INTEGER NOT NULL,
+        written INTEGER NOT NULL,
+        unchanged INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        duration_ms INTEGER NOT NULL,
+        complete INTEGER NOT NULL,
+        PRIMARY KEY (run, resource)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE run_error (
+        run INTEGER NOT NULL,
+        resource INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        message TEXT NOT NULL,
+        PRIMARY KEY (run, resource, place),
+        FOREIGN KEY (run, resource) REFERENCES run_kind (run, resource) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE run_withheld (
+        run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+        place INTEGER NOT NULL,
+        blueprint TEXT NOT NULL,
+        entities INTEGER NOT NULL,
+        rate REAL,
+        reason TEXT NOT NULL,
+        detail TEXT,
+        PRIMARY KEY (run, place)
+    ) STRICT, WITHOUT ROWID;",
+)];
