@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use portolan::sandbox::Sandbox;
+use reqwest::{Method, RequestBuilder};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
@@ -49,25 +50,27 @@ pub(crate) fn listening(sandbox: &Sandbox, listener: &str) -> Vec<(String, Strin
 }
 
 impl Running {
-    /// Starts `portolan run`, on a port that nobody else has.
+    /// Starts `portolan run`, on a port that nobody else has. A service listens
+    /// on it when this returns.
     pub(crate) async fn start(environment: &[(String, String)]) -> Self {
-        for _ in 1..PORTS {
+        let resyncs_once = |(name, value): &(String, String)| {
+            name == "OCEAN__EVENT_LISTENER__TYPE" && value == "ONCE"
+        };
+        let sign = if environment.iter().any(resyncs_once) {
+            "\"Starting Portolan"
+        } else {
+            "\"Serving health"
+        };
+        for _ in 0..PORTS {
             let running = Self::spawn(environment);
-            let (errors, port) = (Arc::clone(&running.stderr.text), running.port);
-            let taken = format!("cannot listen on port {port}");
-            running
-                .until("the program says something", || {
-                    !errors.lock().unwrap().is_empty()
-                })
-                .await;
-            // Said first of all, if at all.
+            let taken = format!("cannot listen on port {}", running.port);
             running
                 .until("it has started or has not", || {
-                    let said = errors.lock().unwrap();
-                    said.contains("\"Starting Portolan") || said.contains(&taken)
+                    let said = running.stderr.so_far();
+                    said.contains(sign) || said.contains(&taken)
                 })
                 .await;
-            if !errors.lock().unwrap().contains(&taken) {
+            if !running.stderr.so_far().contains(&taken) {
                 return running;
             }
         }
@@ -121,6 +124,13 @@ impl Running {
             self.stderr.so_far().contains(text)
         })
         .await;
+    }
+
+    /// A request to its web server, on a connection of its own.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.request(method, format!("http://127.0.0.1:{}{path}", self.port))
     }
 
     /// Sends a signal: `TERM`, `INT`, `KILL`.

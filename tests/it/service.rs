@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use portolan::sandbox::{Answer, Matcher, Sandbox};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use portolan::sandbox::port::CLIENT_SECRET;
+use portolan::sandbox::{Answer, IDENTIFIER, Matcher, Sandbox};
+use reqwest::Method;
+use ring::hmac;
 use serde_json::json;
 
 use crate::installed::{blueprint, install, resource};
@@ -312,4 +317,158 @@ async fn a_source_that_is_away_ends_a_service_at_its_start_to_be_started_again()
         .expect_code(1);
 
     assert!(outcome.logged("ERROR")[0].contains("Cannot work with PagerDuty"));
+}
+
+/// A WEBHOOK service whose address, as Port is to know it, ends in a slash.
+fn called(sandbox: &Sandbox) -> Vec<(String, String)> {
+    with(
+        listening(sandbox, "WEBHOOK"),
+        "OCEAN__EVENT_LISTENER__APP_HOST",
+        "https://portolan.example.org/",
+    )
+}
+
+/// Posts a wish for a resync, signed with this secret; returns the status.
+async fn call(running: &Running, secret: &str) -> u16 {
+    let body = json!({"action": "RESYNC", "context": {"integrationId": IDENTIFIER}}).to_string();
+    let timestamp = "1763719198000";
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hmac::sign(&key, format!("{timestamp}.{body}").as_bytes());
+    let response = running
+        .request(Method::POST, "/resync")
+        .header("x-port-timestamp", timestamp)
+        .header(
+            "x-port-signature",
+            format!("v1,{}", BASE64_STANDARD.encode(tag)),
+        )
+        .body(body)
+        .send();
+    response.await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_call_asks_for_a_resync_if_it_is_signed_right_or_not_at_all() {
+    let sandbox = installed().await;
+    let running = Running::start(&called(&sandbox)).await;
+    running.until_logged("Listening").await;
+    assert_eq!(
+        sandbox.port.integration().unwrap()["changelogDestination"],
+        json!({"type": "WEBHOOK", "url": "https://portolan.example.org/resync"})
+    );
+
+    assert_eq!(call(&running, "of somebody else").await, 401);
+    assert_eq!(call(&running, CLIENT_SECRET).await, 200);
+    running
+        .until("it has resynced", || completed(&sandbox) == 1)
+        .await;
+    let unsigned = running
+        .request(Method::POST, "/resync")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(unsigned.status().as_u16(), 200);
+    running
+        .until("it has resynced again", || completed(&sandbox) == 2)
+        .await;
+
+    running.terminate().await.expect_code(143);
+    // Neither the start nor the wrong call had asked for any, nor was Port asked.
+    assert_eq!(
+        states(&sandbox),
+        ["running", "completed", "running", "completed"]
+    );
+    assert_eq!(sandbox.port.requested(&questions()), 0);
+}
+
+#[tokio::test]
+async fn calls_during_a_resync_are_answered_at_once_and_are_one_more() {
+    let sandbox = installed().await;
+    let slow = Answer::real().after(Duration::from_secs(3));
+    sandbox.statuspage.fault(list(), slow, 1);
+    let running = Running::start(&called(&sandbox)).await;
+    running.until_logged("Listening").await;
+
+    assert_eq!(call(&running, CLIENT_SECRET).await, 200);
+    running
+        .until("the resync reads", || {
+            sandbox.statuspage.requested(&list()) == 1
+        })
+        .await;
+    for _ in 0..3 {
+        assert_eq!(call(&running, CLIENT_SECRET).await, 200);
+    }
+    assert_eq!(states(&sandbox), ["running"]);
+    running
+        .until("both are done", || completed(&sandbox) == 2)
+        .await;
+
+    running.terminate().await.expect_code(143);
+    assert_eq!(
+        states(&sandbox),
+        ["running", "completed", "running", "completed"]
+    );
+}
+
+#[tokio::test]
+async fn the_other_listeners_are_not_called_and_port_is_told_so() {
+    let sandbox = installed().await;
+    let running = Running::start(&called(&sandbox)).await;
+    running.until_logged("Listening").await;
+    running.terminate().await.expect_code(143);
+
+    let running = Running::start(&polling(&sandbox)).await;
+    running.until_logged("Listening").await;
+    let response = running
+        .request(Method::POST, "/resync")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status().as_u16(), 404);
+    running.terminate().await.expect_code(143);
+
+    assert_eq!(
+        sandbox.port.integration().unwrap()["changelogDestination"],
+        json!({})
+    );
+}
+
+#[tokio::test]
+async fn it_is_alive_from_the_beginning_and_ready_once_it_listens() {
+    let sandbox = installed().await;
+    let login = Matcher::post("/v1/auth/access_token");
+    let slow = Answer::real().after(Duration::from_secs(2));
+    sandbox.port.fault(login.clone(), slow, 1);
+    let environment = with(polling(&sandbox), "OCEAN__PATH_PREFIX", "/sync");
+    let running = Running::start(&environment).await;
+    running
+        .until("it logs in", || sandbox.port.requested(&login) > 0)
+        .await;
+    let status = async |path: &str| {
+        let response = running.request(Method::GET, path).send().await.unwrap();
+        response.status().as_u16()
+    };
+
+    assert_eq!(status("/sync/health/live").await, 200);
+    assert_eq!(status("/sync/health/ready").await, 503);
+    running.until_logged("Listening").await;
+    assert_eq!(status("/sync/health/ready").await, 200);
+    assert_eq!(status("/sync/health/live").await, 200);
+    assert_eq!(status("/sync/metrics").await, 200);
+    assert_eq!(status("/health/live").await, 404);
+
+    running.terminate().await.expect_code(143);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_before_anything_is_asked() {
+    let sandbox = installed().await;
+    let holder = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = holder.local_addr().unwrap().port().to_string();
+    let environment = with(polling(&sandbox), "APPLICATION__PORT", &port);
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(2);
+
+    let errors = outcome.logged("ERROR");
+    assert!(errors[0].contains("APPLICATION__PORT"), "{errors:?}");
+    assert_eq!(sandbox.port.requests().len(), 0);
 }

@@ -41,6 +41,8 @@ pub(super) async fn serve(settings: &Settings, stop: &CancellationToken) -> Resu
             tracing::error!("Cannot start: {}", with_hint(&error, error.hint()));
             Exit::NotStarted
         })?;
+    let port = settings.application.port;
+    tracing::info!(port, "Serving health and metrics on port {port}");
     // A resync may be asked for before anybody can run it.
     let (requests, queue) = event_listener::requests();
     let mut tasks = Tasks::new(stop);
