@@ -117,7 +117,7 @@ impl Resync {
         let next = request.next_scheduled;
         self.tell(ResyncStatus::Running, Some(attempt.started), next)
             .await;
-        let outcome = self.attempt(&attempt).await;
+        let outcome = measure::measured(request.trigger, Box::pin(self.attempt(&attempt))).await;
         let status = match &outcome {
             _ if stop.is_cancelled() => ResyncStatus::Aborted,
             Ok(report) if report.ending() != Ending::Failed && !report.is_incomplete() => {
@@ -203,6 +203,7 @@ impl Resync {
                 .collect()
         });
         reporter.began(configs);
+        measure::began(configs);
 
         let writer = Writer::new(
             self.port.clone(),

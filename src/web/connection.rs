@@ -27,6 +27,9 @@ use super::State;
 /// Connections that are held at a time; more wait to be accepted.
 const CONNECTIONS: usize = 256;
 
+/// The largest head of a request, or little less: it is looked at after a read.
+const HEAD_BYTES: usize = 32 * 1024;
+
 /// What the head of a request may take, counted from the end of the one before.
 /// So it also ends connections that are kept and not used.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -136,6 +139,7 @@ async fn serve_connection(stream: TcpStream, router: Router, stop: &Cancellation
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     let early = async {

@@ -24,10 +24,10 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, Request, State as Shared};
+use axum::http::StatusCode;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -149,9 +149,6 @@ async fn mark(request: Request, next: Next) -> Response {
     let seconds = began.elapsed().as_secs_f64();
     let status = response.status().as_u16();
     tracing::debug!(%method, path, status, request_id = ?id, "Answered {method} {path} with {status}");
-    if method == Method::HEAD {
-        *response.body_mut() = Body::empty();
-    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     if let Ok(seconds) = HeaderValue::from_str(&format!("{seconds:.6}")) {

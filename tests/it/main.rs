@@ -10,6 +10,7 @@ mod history;
 mod installed;
 mod listing;
 mod messages;
+mod metrics;
 mod origins;
 mod pagerduty;
 mod port_resources;

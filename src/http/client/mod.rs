@@ -23,6 +23,7 @@ use super::headers::is_daily_quota_spent;
 use super::retry::{Decision, Failed, Outcome, RetryPolicy, decide};
 use super::{Pacer, RateHeaders, SafeUrl, Slot};
 use crate::settings::OutboundSettings;
+use crate::telemetry::metrics::{self, ApiOutcome};
 
 /// The largest page of any API is a few MiB.
 const BODY_CAP: usize = 64 * 1024 * 1024;
@@ -174,11 +175,14 @@ impl HttpClient {
         loop {
             let slot = self.pacer.acquire().await;
             let began = Instant::now();
-            let result = match self.attempt(request, attempt, slot).await {
+            let result = self.attempt(request, attempt, slot).await;
+            let took = began.elapsed();
+            metrics::api_request(self.pacer.api(), measured(&result), took);
+            let result = match result {
                 Ok(reply) if reply.is_success() => return Ok(reply),
                 other => other,
             };
-            waited += began.elapsed();
+            waited += took;
             let (outcome, ordered, quota_spent) = match &result {
                 Ok(reply) if reply.damaged && Outcome::Status(reply.status).is_final() => {
                     (Outcome::UnusableBody, None, reply.quota_spent)
@@ -214,6 +218,7 @@ impl HttpClient {
                 wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "A request did not succeed and is sent again",
             );
+            metrics::api_retry(self.pacer.api());
             if outcome.is_rate_limit() {
                 // Everyone waits; this request waits with them, at the pacer.
                 self.pacer.hold(wait);
@@ -306,6 +311,18 @@ impl HttpClient {
                 problem,
             },
         }
+    }
+}
+
+/// What the metrics call it.
+fn measured(result: &Result<Reply, Failure>) -> ApiOutcome {
+    match result {
+        Ok(reply) => ApiOutcome::Status(reply.status),
+        Err(Failure::TimedOut) => ApiOutcome::TimedOut,
+        Err(Failure::Body(..)) => ApiOutcome::UnusableBody,
+        Err(Failure::Transport(Outcome::NotConnected, _)) => ApiOutcome::NotConnected,
+        Err(Failure::Transport(Outcome::NotTrusted, _)) => ApiOutcome::NotTrusted,
+        Err(Failure::Transport(..)) => ApiOutcome::Interrupted,
     }
 }
 

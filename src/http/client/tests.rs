@@ -345,3 +345,51 @@ async fn a_refusal_without_its_explanation_is_still_a_refusal() {
     assert_eq!((reply.status, server.count()), (409, 1));
     assert_eq!(reply.body, None);
 }
+
+#[tokio::test]
+async fn every_attempt_is_counted_by_what_it_came_to() {
+    let answers = [
+        Answer::status(503),
+        Answer::status(429).header("retry-after", "0"),
+        answer().cut_short(),
+        answer()
+            .header("ratelimit-limit", "960")
+            .header("ratelimit-remaining", "700"),
+    ];
+    let server = Server::answering(answers).await;
+    let pacer = Pacer::new("Counted", None);
+    let deadline = Duration::from_secs(20);
+    let client =
+        HttpClient::new(&outbound(), false, deadline, pacer, RateHeaders::RateLimit).unwrap();
+    let patient = RetryPolicy {
+        attempts: 4,
+        ..TINY
+    };
+    let url = server.url.join("/things").unwrap();
+    client
+        .send(&Request::new(Method::GET, url, &patient))
+        .await
+        .unwrap();
+
+    let exposed = metrics::expose(metrics::Exposition::OpenMetrics, false);
+    let mut series: Vec<&str> = exposed
+        .lines()
+        .filter(|line| line.contains(r#"api="counted""#))
+        .filter(|line| !line.contains("_bucket") && !line.contains("_seconds"))
+        .collect();
+    series.sort_unstable();
+    assert_eq!(
+        series,
+        [
+            r#"portolan_api_budget_left{api="counted"} 700"#,
+            r#"portolan_api_budget_limit{api="counted"} 960"#,
+            r#"portolan_api_requests_total{api="counted",status="200"} 1"#,
+            r#"portolan_api_requests_total{api="counted",status="429"} 1"#,
+            r#"portolan_api_requests_total{api="counted",status="503"} 1"#,
+            r#"portolan_api_requests_total{api="counted",status="unusable_body"} 1"#,
+            r#"portolan_api_retries_total{api="counted"} 3"#,
+        ]
+    );
+    assert!(exposed.contains(r#"portolan_api_request_duration_seconds_count{api="counted"} 4"#));
+    assert!(exposed.contains(r#"portolan_api_rate_limit_wait_seconds_total{api="counted"} "#));
+}

@@ -33,6 +33,7 @@ use tracing::info;
 
 use self::state::{State, Turn};
 use super::Announced;
+use crate::telemetry::metrics;
 
 /// Waiting longer than this is said.
 const WORTH_SAYING: Duration = Duration::from_secs(10);
@@ -91,13 +92,21 @@ impl Pacer {
         pacer
     }
 
+    /// The vendor, as messages name it.
+    pub(super) const fn api(&self) -> &'static str {
+        self.api
+    }
+
     /// Waits for the key's turn.
     pub async fn acquire(self: &Arc<Self>) -> Slot {
         // Fails only once closed, and nobody closes it.
         let _head_of_the_queue = self.turnstile.acquire().await;
+        // Only the head's wait is the rate limit's; the others wait for the head.
+        let began = Instant::now();
         loop {
             match self.turn() {
                 Turn::Now => {
+                    metrics::api_rate_limit_waited(self.api, began.elapsed());
                     return Slot {
                         pacer: Arc::clone(self),
                     };
@@ -117,6 +126,7 @@ impl Pacer {
 
     /// Takes in what a reply said about the rate limit.
     pub fn observe(&self, announced: Announced) {
+        metrics::api_budget(self.api, announced.limit, announced.remaining);
         self.state().observe(Instant::now(), announced);
         self.changed.notify_one();
     }

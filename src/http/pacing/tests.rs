@@ -228,3 +228,14 @@ fn a_long_wait_is_said_once() {
     assert!(!state.announce(now, now + seconds(9), WORTH_SAYING));
     assert!(state.announce(until, until + seconds(42), WORTH_SAYING));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_key_is_held_back_is_measured_once_whoever_waits() {
+    let pacer = Pacer::new("Held", None);
+    pacer.hold(seconds(30));
+    join_all((0..5).map(|_| async { drop(pacer.acquire().await) })).await;
+
+    let exposed = metrics::expose(metrics::Exposition::OpenMetrics, false);
+    let waited = r#"portolan_api_rate_limit_wait_seconds_total{api="held"} 30.0"#;
+    assert!(exposed.lines().any(|line| line == waited), "{exposed}");
+}

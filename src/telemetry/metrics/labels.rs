@@ -221,8 +221,6 @@ pub enum ApiOutcome {
     TimedOut,
     /// A success whose body cannot be used.
     UnusableBody,
-    /// The one who asked gave it up.
-    Abandoned,
 }
 
 impl EncodeLabelValue for ApiOutcome {
@@ -234,7 +232,6 @@ impl EncodeLabelValue for ApiOutcome {
             Self::Interrupted => "interrupted",
             Self::TimedOut => "timed_out",
             Self::UnusableBody => "unusable_body",
-            Self::Abandoned => "abandoned",
         };
         encoder.write_str(name)
     }

