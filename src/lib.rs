@@ -44,12 +44,14 @@
 //!
 //! - `main` → `cli`, `commands`; `commands` → all.
 //! - `sync` → `source`, `mapping`, `catalog`, `resource_config`, and `api::port` for the
-//!   mapping and the state.
+//!   mapping, the state and what is reported.
 //! - `source` → `api::{statuspage, pagerduty}`, `resource_config`, `mapping` and `jq` for the
 //!   types of what it hands on.
 //! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.
 //! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
 //! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.
+//! - `telemetry` → `api::port`, to ship log lines; all log through it, and tell it the
+//!   secrets they come by.
 //! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
 //!   is not made twice in the same way.
 //! - `web` → `telemetry::metrics`; who hears of a request is handed to it.

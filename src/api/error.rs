@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::http::{Call, HttpError, Reply};
+use crate::http::{Call, HttpError, Reply, SafeUrl};
 
 /// A vendor's explanation is cut to this many characters.
 const LONGEST_SUMMARY: usize = 200;
@@ -38,6 +38,10 @@ pub enum ApiError {
         status: u16,
         problem: String,
     },
+
+    /// The credentials would cross the network for everyone to read.
+    #[error("nothing was sent to {url}, which is neither https nor Port's own address")]
+    InClear { url: SafeUrl },
 
     #[error("cannot read the access token in {}", path.display())]
     TokenFile {
@@ -112,7 +116,7 @@ impl ApiError {
             Self::TokenFile { .. } | Self::UnusableToken { .. } => {
                 Some("check OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH and what writes that file")
             }
-            Self::Body { .. } => None,
+            Self::Body { .. } | Self::InClear { .. } => None,
         }
     }
 

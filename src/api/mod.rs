@@ -20,7 +20,8 @@ pub use error::ApiError;
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
     BulkOutcome, CORE_VERSION, EntityFailure, INTEGRATION_VERSION, Integration, IntegrationPatch,
-    NewIntegration, Organization, PortClient, ResyncState, ResyncStatus, ResyncWish, UpsertOptions,
+    KindMetrics, MetricsOrigin, NewIntegration, Organization, PortClient, ResyncState,
+    ResyncStatus, ResyncWish, SyncState, UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 
@@ -55,6 +56,11 @@ impl BaseUrl {
             segments.pop_if_empty().extend(path);
         }
         url
+    }
+
+    /// Whether this begins with the same scheme, host and port.
+    fn is_origin_of(&self, url: &Url) -> bool {
+        self.0.origin() == url.origin()
     }
 
     /// Host and port, which is what a rate limit is kept for.

@@ -2,6 +2,7 @@
 //! else to stderr.
 
 mod history;
+mod logging;
 mod progress_bar;
 mod run;
 mod runner;

@@ -14,17 +14,15 @@ use std::io::Write as _;
 
 use tokio_util::sync::CancellationToken;
 
-use super::progress_bar::Console;
+use super::logging::{Logging, shipping};
 use super::runner::{Runner, explain};
 use super::signals::{self, Ended};
 use super::start::start;
 use super::{Exit, service, summary};
-use crate::causes::one_line;
 use crate::cli::RunArguments;
-use crate::settings::{self, EventListener, Inputs, Loaded, Overrides, Settings};
+use crate::settings::{self, EventListener, Inputs, Overrides, Settings};
 use crate::store::Store;
-use crate::sync::{Ending, Progress, ResyncReport, ResyncRequest};
-use crate::telemetry::{self, LogFormat, Masker};
+use crate::sync::{Ending, Progress, ResyncError, ResyncReport, ResyncRequest};
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: RunArguments) -> Exit {
@@ -36,8 +34,8 @@ pub(super) async fn run(arguments: RunArguments) -> Exit {
             return Exit::NotStarted;
         }
     };
-    let console = start_logging(&loaded);
-    let finished = execute(&loaded.settings, &console).await;
+    let logging = Logging::start(&loaded);
+    let finished = execute(&loaded.settings, &logging).await;
     if let Some(report) = &finished.report {
         print(&summary::table(report));
     }
@@ -54,25 +52,6 @@ fn overrides(arguments: &RunArguments) -> Overrides {
         initialize_port_resources: arguments.initialize_port_resources,
         once: arguments.once,
     }
-}
-
-/// Sets logging up and says what there is to say about the settings.
-pub(super) fn start_logging(loaded: &Loaded) -> Console {
-    let console = Console::new();
-    let settings = &loaded.settings;
-    let set_up = telemetry::init(
-        settings.application.log_level,
-        LogFormat::detect(),
-        Masker::new(&settings.secrets),
-        console.sink(),
-    );
-    if let Err(error) = set_up {
-        eprintln!("warning: {}", one_line(&error));
-    }
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    console
 }
 
 /// What came of a run.
@@ -94,7 +73,7 @@ impl Finished {
 }
 
 /// The one way to run: the sandbox takes it too.
-pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished {
+pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished {
     if matches!(settings.event_listener, EventListener::Kafka(_)) {
         tracing::error!(
             "The event listener KAFKA comes with a later version. Hint: set \
@@ -115,9 +94,9 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
     let stop = CancellationToken::new();
     let work = Box::pin(async {
         if settings.event_listener == EventListener::Once {
-            return once(settings, console, &stop).await;
+            return once(settings, logging, &stop).await;
         }
-        let served = service::serve(settings, &stop).await;
+        let served = service::serve(settings, logging.shipper.as_ref(), &stop).await;
         Finished::before_the_resync(served.err().unwrap_or(Exit::Done))
     });
     let Ended { result, signal } = signals::obey(work, &stop).await;
@@ -132,19 +111,28 @@ pub(super) async fn execute(settings: &Settings, console: &Console) -> Finished 
 }
 
 /// One resync.
-async fn once(settings: &Settings, console: &Console, stop: &CancellationToken) -> Finished {
+async fn once(settings: &Settings, logging: &Logging, stop: &CancellationToken) -> Finished {
     let started = match stop.run_until_cancelled(start(settings)).await {
         Some(Ok(started)) => started,
         Some(Err(exit)) => return Finished::before_the_resync(exit),
         None => return Finished::before_the_resync(Exit::Done),
     };
+    let ingest = started.log_ingest;
+    let port = started.resync.port.clone();
     let store = Store::open(&settings.state_path).await;
     let runner = Runner::new(started.resync, store, settings.live_events.shutdown_wait);
     let progress = Progress::default();
     let request = ResyncRequest::default();
-    let outcome = console
-        .watch(&progress, runner.run(&request, &progress, stop))
-        .await;
+    let running = Box::pin(runner.run(&request, &progress, stop));
+    let running = logging.console.watch(&progress, running);
+    shipping(logging.shipper.as_ref(), &port, ingest.as_ref(), async {
+        finished(running.await)
+    })
+    .await
+}
+
+/// How the resync ended. What kept it from beginning is said here.
+fn finished(outcome: Option<Result<ResyncReport, ResyncError>>) -> Finished {
     let (exit, report) = match outcome {
         Some(Ok(report)) => {
             let exit = match report.ending() {

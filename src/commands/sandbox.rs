@@ -4,7 +4,8 @@
 //! HTTP over loopback, the same exit code. What is not real is only the other
 //! end.
 
-use super::run::{execute, print, start_logging};
+use super::logging::Logging;
+use super::run::{execute, print};
 use super::signals::Signals;
 use super::{Exit, summary};
 use crate::cli::SandboxArguments;
@@ -58,8 +59,8 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
             return Exit::NotStarted;
         }
     };
-    let console = start_logging(&loaded);
-    let finished = execute(&loaded.settings, &console).await;
+    let logging = Logging::start(&loaded);
+    let finished = execute(&loaded.settings, &logging).await;
     if let Some(report) = &finished.report {
         print(&summary::table(report));
         show(&sandbox);

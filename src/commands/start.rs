@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use url::Url;
 
 use super::Exit;
 use crate::api::{ApiError, PagerdutyClient, PortClient, ResyncStatus, StatuspageClient};
@@ -24,6 +25,8 @@ pub(super) struct Started {
     pub(super) resync: Resync,
     /// How the last resync stood when this process came.
     pub(super) last_state: Value,
+    /// Where Port takes log lines.
+    pub(super) log_ingest: Option<Url>,
 }
 
 /// Checks every credential, then makes Port ready. What went wrong has been said.
@@ -35,35 +38,7 @@ pub(super) async fn start(settings: &Settings) -> Result<Started, Exit> {
         .into_iter()
         .unzip();
 
-    let (login, probes) = tokio::join!(
-        port.log_in(),
-        join_all(sources.iter().map(|source| source.probe()))
-    );
-    let mut refused = Vec::new();
-    if let Err(error) = login {
-        refused.push(("Port", error));
-    }
-    for (label, probe) in labels.iter().zip(probes) {
-        if let Err(error) = probe {
-            refused.push((label, error));
-        }
-    }
-    if !refused.is_empty() {
-        for (name, error) in &refused {
-            tracing::error!(
-                "Cannot work with {name}: {}",
-                with_hint(error, error.hint())
-            );
-        }
-        let credentials = |(_, error): &(&str, ApiError)| {
-            matches!(error.status(), Some(400..=403)) || error.is_token_file()
-        };
-        return Err(if refused.iter().any(credentials) {
-            Exit::NotStarted
-        } else {
-            Exit::Failed
-        });
-    }
+    check_credentials(&port, &labels, &sources).await?;
 
     let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
     names.dedup();
@@ -129,7 +104,48 @@ pub(super) async fn start(settings: &Settings) -> Result<Started, Exit> {
         );
         resync.tell_aborted(None).await;
     }
-    Ok(Started { resync, last_state })
+    Ok(Started {
+        resync,
+        last_state,
+        log_ingest: integration.log_ingest,
+    })
+}
+
+/// Asks everybody once; what is refused is said, all of it.
+async fn check_credentials(
+    port: &PortClient,
+    labels: &[String],
+    sources: &[Arc<dyn Source>],
+) -> Result<(), Exit> {
+    let (login, probes) = tokio::join!(
+        port.log_in(),
+        join_all(sources.iter().map(|source| source.probe()))
+    );
+    let mut refused = Vec::new();
+    if let Err(error) = login {
+        refused.push(("Port", error));
+    }
+    for (label, probe) in labels.iter().zip(probes) {
+        if let Err(error) = probe {
+            refused.push((label, error));
+        }
+    }
+    for (name, error) in &refused {
+        tracing::error!(
+            "Cannot work with {name}: {}",
+            with_hint(error, error.hint())
+        );
+    }
+    let credentials = |(_, error): &(&str, ApiError)| {
+        matches!(error.status(), Some(400..=403)) || error.is_token_file()
+    };
+    if refused.iter().any(credentials) {
+        Err(Exit::NotStarted)
+    } else if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(Exit::Failed)
+    }
 }
 
 /// Whether this process ever resyncs. One that does not may run beside another

@@ -40,6 +40,25 @@ pub struct Consumer {
     pub columns: Vec<&'static str>,
 }
 
+impl RawBatch {
+    /// An object with these of the columns, as a consumer of them sees it.
+    pub fn seen(&self, index: usize, columns: &[&str]) -> Option<Value> {
+        let mut object = self.objects.get(index)?.clone();
+        if let Value::Object(keys) = &mut object {
+            for column in self
+                .columns
+                .iter()
+                .filter(|column| columns.contains(&column.key))
+            {
+                if let Some(Some(value)) = column.values.get(index) {
+                    keys.insert(column.key.to_owned(), value.clone());
+                }
+            }
+        }
+        Some(object)
+    }
+}
+
 impl Column {
     pub(super) fn is_missing(&self, index: usize) -> bool {
         !matches!(self.values.get(index), Some(Some(_)))

@@ -366,7 +366,7 @@ impl Running<'_> {
                         continue;
                     }
                     for consumer in consumers.iter() {
-                        self.reporter.raw_objects(&consumer.config, &batch);
+                        self.reporter.raw_objects(consumer, &batch);
                     }
                     let limits = self.limits.clone();
                     let of_view = Arc::clone(consumers);
@@ -398,7 +398,6 @@ impl Running<'_> {
             }
             self.note(config, |tally| {
                 tally.duration = tally.duration.max(clock.elapsed());
-                self.reporter.kind_listed(config, tally);
             });
             if let Some(kind) = self.kinds.get(config.index) {
                 kind.ended.store(true, Ordering::Relaxed);

@@ -12,13 +12,15 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-use super::line::Line;
+use super::line::{Line, is_own};
+use super::shipping::{self, Shipper};
 use super::{LogFormat, Masker, Sink};
 
 pub(super) struct Lines {
     format: LogFormat,
     masker: Masker,
     sink: Sink,
+    shipper: Option<Shipper>,
 }
 
 impl Lines {
@@ -27,7 +29,12 @@ impl Lines {
             format,
             masker,
             sink,
+            shipper: None,
         }
+    }
+
+    pub(super) fn shipped_by(self, shipper: Option<Shipper>) -> Self {
+        Self { shipper, ..self }
     }
 
     fn fields(&self, fields: Map<String, Value>) -> Fields<'_> {
@@ -75,6 +82,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         }
         let mut fields = self.fields(known);
         event.record(&mut fields);
+        let is_local = fields.values.shift_remove(shipping::LOCAL).is_some();
         let line = Line {
             time: Timestamp::now(),
             level: *event.metadata().level(),
@@ -82,6 +90,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             message: fields.message,
             fields: fields.values,
         };
+        if let Some(shipper) = &self.shipper
+            && !is_local
+            && is_own(line.target)
+        {
+            shipper.take(&line);
+        }
         (self.sink)(line.write(self.format).as_bytes());
     }
 }

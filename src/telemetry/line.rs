@@ -77,7 +77,8 @@ impl Line<'_> {
     }
 }
 
-fn is_own(target: &str) -> bool {
+/// Whether this program says it, and not a library below it.
+pub(super) fn is_own(target: &str) -> bool {
     target
         .strip_prefix("portolan")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -87,8 +88,8 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '"' || c == '=')
 }
 
-/// The name that the settings have for a level.
-fn level_name(level: Level) -> &'static str {
+/// The name that the settings, and Port, have for a level.
+pub(super) fn level_name(level: Level) -> &'static str {
     match level {
         Level::ERROR => "ERROR",
         Level::WARN => "WARNING",

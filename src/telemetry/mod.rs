@@ -10,13 +10,14 @@
 //! fields beside it, and a secret is not spelt the same once it is escaped.
 //! There is no way into a line around the [`Masker`]; secrets that are no
 //! settings (a token issued by a login, or read from a file) are told to it
-//! with [`learn`].
+//! with [`learn`]. What [`Shipper`] sends to Port are the same lines.
 
 mod layer;
 mod line;
 mod masker;
 pub mod metrics;
 mod patterns;
+mod shipping;
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
@@ -29,6 +30,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 pub use crate::settings::LogLevel;
 pub use masker::Masker;
+pub use shipping::Shipper;
 
 /// Takes one finished line, its line break included, at a time.
 ///
@@ -85,29 +87,34 @@ pub fn masker() -> Masker {
     MASKER.get().cloned().unwrap_or_else(|| Masker::new([]))
 }
 
-/// Sets logging up for the whole process, once.
+/// Sets logging up for the whole process, once. With a shipper, lines go to
+/// Port as well.
 pub fn init(
     level: LogLevel,
     format: LogFormat,
     masker: Masker,
     sink: Sink,
+    shipper: Option<Shipper>,
 ) -> Result<(), AlreadySetUp> {
     let shared = masker.clone();
-    tracing::subscriber::set_global_default(subscriber(level, format, masker, sink))
-        .map_err(AlreadySetUp)?;
+    let lines = layer::Lines::new(format, masker, sink).shipped_by(shipper);
+    tracing::subscriber::set_global_default(at_level(level, lines)).map_err(AlreadySetUp)?;
     MASKER.get_or_init(|| shared);
     Ok(())
 }
 
-/// What [`init`] sets up, to be used for a part of the process (in tests).
+/// What [`init`] sets up, without a shipper, to be used for a part of the process (in tests).
 pub fn subscriber(
     level: LogLevel,
     format: LogFormat,
     masker: Masker,
     sink: Sink,
 ) -> impl Subscriber + Send + Sync {
-    let layer = layer::Lines::new(format, masker, sink);
-    tracing_subscriber::registry().with(layer.with_filter(targets(level)))
+    at_level(level, layer::Lines::new(format, masker, sink))
+}
+
+fn at_level(level: LogLevel, lines: layer::Lines) -> impl Subscriber + Send + Sync {
+    tracing_subscriber::registry().with(lines.with_filter(targets(level)))
 }
 
 /// The chosen level holds for this program; the libraries below it are only

@@ -141,3 +141,31 @@ fn critical_still_logs_errors() {
     assert_eq!(lines.len(), 1);
     assert!(targets(LogLevel::Critical).would_enable("portolan", &Level::ERROR));
 }
+
+#[test]
+fn what_is_local_is_printed_but_not_shipped() {
+    let shipper = Shipper::default();
+    let printed = Arc::new(Mutex::new(String::new()));
+    let written = Arc::clone(&printed);
+    let sink: Sink = Arc::new(move |line| {
+        let mut all = written.lock().unwrap();
+        all.push_str(std::str::from_utf8(line).unwrap());
+    });
+    let secrets = [SecretString::from("hunter22")];
+    let lines = layer::Lines::new(LogFormat::Json, Masker::new(&secrets), sink)
+        .shipped_by(Some(shipper.clone()));
+
+    tracing::subscriber::with_default(at_level(LogLevel::Warning, lines), || {
+        warn!("uses hunter22");
+        let local = tracing::error_span!("shipping", local = true);
+        local.in_scope(|| warn!("of the shipper"));
+        warn!(target: "hyper", "of a library");
+    });
+
+    let waiting: Vec<Value> = shipper.waiting();
+    let messages: Vec<&Value> = waiting.iter().map(|record| &record["message"]).collect();
+    assert_eq!(messages, ["uses [REDACTED]"]);
+    let printed = printed.lock().unwrap();
+    assert_eq!(printed.lines().count(), 3);
+    assert!(!printed.contains("local"), "{printed}");
+}

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use url::Url;
 
 /// This installation, as Port knows it.
 ///
@@ -25,6 +26,12 @@ pub struct Integration {
     pub create_port_resources_origin: Option<String>,
     pub are_port_resources_initialized: Option<bool>,
     pub resync_state: Value,
+    /// Where log lines go; none where Port takes none.
+    #[serde(rename = "logAttributes", deserialize_with = "ingest_url")]
+    pub log_ingest: Option<Url>,
+    /// Where metrics and signs of life go; none where Port takes none.
+    #[serde(rename = "metricAttributes", deserialize_with = "ingest_url")]
+    pub metric_ingest: Option<Url>,
     #[serde(deserialize_with = "timestamp_if_readable")]
     pub updated_at: Option<Timestamp>,
 }
@@ -115,6 +122,16 @@ fn in_microseconds<S: Serializer>(
     }
 }
 
+/// The address in `{"ingestUrl": …}`. One that cannot be used is none: what goes
+/// there is best effort.
+fn ingest_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let attributes = Value::deserialize(deserializer)?;
+    let url = attributes.get("ingestUrl").and_then(Value::as_str);
+    Ok(url
+        .and_then(|text| text.trim().parse::<Url>().ok())
+        .filter(|url| matches!(url.scheme(), "http" | "https")))
+}
+
 /// A time that is only shown is not worth refusing the whole object for.
 fn timestamp_if_readable<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -157,10 +174,17 @@ mod tests {
             "version": null,
             "updatedAt": "not a time",
             "somethingNew": [],
+            "logAttributes": {"ingestUrl": "ingest.example.com"},
+            "metricAttributes": {"ingestUrl": "https://ingest.example.com/metrics"},
         }))
         .unwrap();
         assert_eq!(integration.installation_id.as_deref(), Some("mine"));
         assert_eq!(integration.config, Value::Null);
         assert_eq!(integration.updated_at, None);
+        assert_eq!(integration.log_ingest, None);
+        assert_eq!(
+            integration.metric_ingest.unwrap().as_str(),
+            "https://ingest.example.com/metrics",
+        );
     }
 }

@@ -9,6 +9,7 @@
 //! how a resync stands. Creating anything else is not: repeated after an answer
 //! was lost, it would be refused as already there.
 
+mod ingest;
 mod integration;
 mod login;
 mod resync_request;
@@ -35,6 +36,7 @@ use crate::http::{
 };
 use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 
+pub use self::ingest::{KindMetrics, MetricsOrigin, SyncState};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
@@ -55,6 +57,8 @@ pub struct PortClient(Arc<Inner>);
 
 struct Inner {
     http: HttpClient,
+    /// For what is told beside the catalog.
+    beside: HttpClient,
     base: BaseUrl,
     login: Login,
     identifier: String,
@@ -94,6 +98,7 @@ impl PortClient {
             pacer,
             RateHeaders::XRateLimit,
         )?;
+        let beside = http.apart(Pacer::new("Port", None), ingest::DEADLINE);
         let login = Login::new(
             base.join(["v1", "auth", "access_token"]),
             port.client_id.clone(),
@@ -102,6 +107,7 @@ impl PortClient {
         );
         Ok(Self(Arc::new(Inner {
             http,
+            beside,
             base,
             login,
             identifier: identifier.clone(),

@@ -8,7 +8,7 @@ use crate::http::testing::{Answer, Received, Server, TINY, everything_said, outb
 
 const SECRET: &str = "hunter2-client-secret";
 
-fn client(server: &Server) -> PortClient {
+pub(super) fn client(server: &Server) -> PortClient {
     let port = PortSettings {
         base_url: server.url.clone(),
         client_id: "client-id".to_owned(),
@@ -36,7 +36,7 @@ fn token(text: &str, expires_in: u64) -> Answer {
 }
 
 /// A Port that gives out tokens and gives these answers in turn to the rest.
-async fn port(answers: impl IntoIterator<Item = Answer>) -> Server {
+pub(super) async fn port(answers: impl IntoIterator<Item = Answer>) -> Server {
     let answers: Vec<_> = answers.into_iter().collect();
     let next = AtomicUsize::new(0);
     Server::deciding(move |request| {
@@ -53,7 +53,7 @@ async fn port(answers: impl IntoIterator<Item = Answer>) -> Server {
 }
 
 /// What was asked, logins left out.
-fn asked(server: &Server) -> Vec<Received> {
+pub(super) fn asked(server: &Server) -> Vec<Received> {
     server
         .received()
         .into_iter()
@@ -61,7 +61,7 @@ fn asked(server: &Server) -> Vec<Received> {
         .collect()
 }
 
-fn logins(server: &Server) -> usize {
+pub(super) fn logins(server: &Server) -> usize {
     server
         .received()
         .iter()

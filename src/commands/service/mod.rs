@@ -20,18 +20,23 @@ use tokio_util::sync::CancellationToken;
 
 use self::tasks::Tasks;
 use super::Exit;
+use super::logging::shipping;
 use super::runner::{Runner, beating};
 use super::start::{Started, start};
 use crate::causes::with_hint;
-use crate::event_listener::{self, NextScheduled, Polling, Requests, last_served};
+use crate::event_listener::{self, Polling, Queue, Requests, last_served};
 use crate::settings::{EventListener, Settings};
 use crate::store::Store;
 use crate::sync::Trigger;
-use crate::telemetry::metrics;
+use crate::telemetry::{Shipper, metrics};
 use crate::web::{self, Health, Requirement, ResyncRoute};
 
 /// Serves until `stop` is cancelled, which is the one good end.
-pub(super) async fn serve(settings: &Settings, stop: &CancellationToken) -> Result<(), Exit> {
+pub(super) async fn serve(
+    settings: &Settings,
+    shipper: Option<&Shipper>,
+    stop: &CancellationToken,
+) -> Result<(), Exit> {
     metrics::start();
     let health = Health::new();
     health.meet(Requirement::Settings);
@@ -49,44 +54,74 @@ pub(super) async fn serve(settings: &Settings, stop: &CancellationToken) -> Resu
     let state = web_state(settings, &health, &requests);
     tasks.spawn("web server", web::serve(listener, state, stop.clone()));
 
-    let served = async {
-        // Each attempt to reach somebody is bounded, and so is their number; all in
-        // all it may take minutes, in which this is not stuck.
-        let starting = beating(&health, start(settings));
-        let Some(started) = stop.run_until_cancelled(starting).await else {
-            return Ok(());
-        };
-        let Started { resync, last_state } = started?;
-        health.meet(Requirement::PortToken);
+    // Each attempt to reach somebody is bounded, and so is their number; all in all
+    // it may take minutes, in which this is not stuck.
+    let starting = beating(&health, Box::pin(start(settings)));
+    let started = match stop.run_until_cancelled(starting).await {
+        Some(Ok(started)) => started,
+        other => {
+            tasks.end().await;
+            return other.map_or(Ok(()), |failed| failed.map(drop));
+        }
+    };
+    health.meet(Requirement::PortToken);
+    let port = started.resync.port.clone();
+    let ingest = started.log_ingest.clone();
+    let serving = async {
+        let store = Store::open(&settings.state_path).await;
+        attach(
+            settings,
+            started,
+            store,
+            &health,
+            (requests, queue),
+            &mut tasks,
+        );
+        let outcome = tasks.watch().await;
+        health.stopping();
+        tasks.end().await;
+        outcome
+    };
+    shipping(shipper, &port, ingest.as_ref(), serving).await
+}
 
-        let next = schedule(settings, &requests, &mut tasks);
-        if let EventListener::Polling {
+/// Starts whoever asks for resyncs, and who runs them. Then the process is ready.
+fn attach(
+    settings: &Settings,
+    started: Started,
+    store: Store,
+    health: &Health,
+    (requests, queue): (Requests, Queue),
+    tasks: &mut Tasks,
+) {
+    let next = settings.scheduled_resync_interval.map(|interval| {
+        // Beside any listener, also beside one that never asks for a resync
+        // itself: whoever sets it wants it.
+        let (next, asking) = event_listener::schedule(interval, requests.clone());
+        tasks.spawn_until_stopped("schedule", asking);
+        next
+    });
+    if let EventListener::Polling {
+        interval,
+        resync_on_start,
+    } = settings.event_listener
+    {
+        let polling = Polling {
             interval,
             resync_on_start,
-        } = settings.event_listener
-        {
-            let polling = Polling {
-                interval,
-                resync_on_start,
-                served: last_served(&last_state),
-            };
-            let (port, requests) = (resync.port.clone(), requests.clone());
-            tasks.spawn_until_stopped("event listener", async move {
-                polling.run(&port, &requests).await
-            });
-        }
-        let store = Store::open(&settings.state_path).await;
-        let runner = Runner::new(resync, store, settings.live_events.shutdown_wait);
-        let running = runner.serve(queue, next, health.clone(), stop.clone());
-        tasks.spawn("runner of resyncs", running);
-        health.meet(Requirement::Listener);
-        say_what_is_listened_to(settings);
-        tasks.watch().await
-    };
-    let outcome = served.await;
-    health.stopping();
-    tasks.end().await;
-    outcome
+            served: last_served(&started.last_state),
+        };
+        let port = started.resync.port.clone();
+        tasks.spawn_until_stopped("event listener", async move {
+            polling.run(&port, &requests).await
+        });
+    }
+    let wait = settings.live_events.shutdown_wait;
+    let runner = Runner::new(started.resync, store, wait);
+    let running = runner.serve(queue, next, health.clone(), tasks.stop.clone());
+    tasks.spawn("runner of resyncs", running);
+    health.meet(Requirement::Listener);
+    say_what_is_listened_to(settings);
 }
 
 /// What the web server is to know.
@@ -106,15 +141,6 @@ fn web_state(settings: &Settings, health: &Health, requests: &Requests) -> web::
         ocean_names: settings.metrics.ocean_names,
         resync,
     }
-}
-
-/// Starts the schedule, where there is one. It runs beside any listener, also
-/// beside one that never asks for a resync itself: whoever sets it wants it.
-fn schedule(settings: &Settings, requests: &Requests, tasks: &mut Tasks) -> Option<NextScheduled> {
-    let interval = settings.scheduled_resync_interval?;
-    let (next, asking) = event_listener::schedule(interval, requests.clone());
-    tasks.spawn_until_stopped("schedule", asking);
-    Some(next)
 }
 
 fn say_what_is_listened_to(settings: &Settings) {

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::Exit;
 use crate::commands::runner::LONGEST_END;
 
-/// What all tasks together may take to end.
-const STOPPING: Duration = LONGEST_END.saturating_add(Duration::from_secs(2));
+/// What all tasks together may take to end. The log lines that they leave take a
+/// few seconds more, and an orchestrator kills after thirty.
+const STOPPING: Duration = LONGEST_END.saturating_add(Duration::from_secs(1));
 
 /// The tasks of the process, by name.
 pub(super) struct Tasks {

@@ -161,6 +161,16 @@ impl HttpClient {
         })
     }
 
+    /// The same API with other patience, and without waiting for the others.
+    pub(crate) fn apart(&self, pacer: Arc<Pacer>, deadline: Duration) -> Self {
+        Self {
+            pacer,
+            deadline,
+            rate_headers: RateHeaders::RetryAfter,
+            ..self.clone()
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn with_body_cap(mut self, cap: usize) -> Self {
         self.body_cap = cap;
