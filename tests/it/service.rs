@@ -472,3 +472,16 @@ async fn a_port_that_is_taken_is_told_before_anything_is_asked() {
     assert!(errors[0].contains("APPLICATION__PORT"), "{errors:?}");
     assert_eq!(sandbox.port.requests().len(), 0);
 }
+
+#[tokio::test]
+async fn the_flag_once_wins_over_the_listener() {
+    let sandbox = installed().await;
+
+    let outcome = portolan(&["run", "--once"], &polling(&sandbox))
+        .await
+        .expect_code(0);
+
+    assert!(outcome.stdout.contains("total"));
+    assert_eq!(states(&sandbox), ["running", "completed"]);
+    assert_eq!(sandbox.port.requested(&questions()), 0);
+}
