@@ -19,7 +19,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Resync the catalog as the environment says
+    /// Resync the catalog whenever it is asked for, or once
     #[command(after_help = RUN_AFTER_HELP)]
     Run(RunArguments),
 
@@ -36,8 +36,8 @@ pub struct RunArguments {
     #[arg(short, long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
 
-    /// Take this port for webhooks and health, once there are any; APPLICATION__PORT wins over it
-    /// [default: 8000]
+    /// Serve health, metrics and webhooks on this port, unless it is run once; APPLICATION__PORT wins
+    /// over it [default: 8000]
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,
 
@@ -110,9 +110,15 @@ Stopped by a signal: 128 and its number, such as 130 for Ctrl-C";
 const RUN_AFTER_HELP: &str = "\
 Needed in the environment:
   OCEAN__PORT__CLIENT_ID, OCEAN__PORT__CLIENT_SECRET
-  OCEAN__EVENT_LISTENER={\"type\":\"ONCE\"}, or --once
   OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage,
   OCEAN__INTEGRATION__CONFIG__TOKEN for PagerDuty
+
+OCEAN__EVENT_LISTENER={\"type\":\"…\"} says what asks for a resync:
+  POLLING        the start, and Port, which is asked every minute (the default)
+  WEBHOOK        Port, or whoever else calls {app_host}/resync
+  WEBHOOKS_ONLY  nothing, and neither with ACTIONS_ONLY
+  ONCE           the start; the process ends after it, as with --once
+OCEAN__SCHEDULED_RESYNC_INTERVAL, in minutes, asks beside any of them but ONCE
 
 A flag wins over its variable, except where it says otherwise. docs/configuration.md has all settings";
 

@@ -21,8 +21,8 @@ pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
     BlueprintRelations, BulkOutcome, CORE_VERSION, EntityFailure, EntityName, EntityPage,
     INTEGRATION_VERSION, Integration, IntegrationPatch, KindMetrics, Listed, MetricsOrigin,
-    NewIntegration, Organization, PortClient, RelatedEntity, ResyncState, ResyncStatus, Shown,
-    SyncState, UpsertOptions,
+    NewIntegration, Organization, PortClient, RelatedEntity, ResyncState, ResyncStatus, ResyncWish,
+    Shown, SyncState, UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 

@@ -218,11 +218,16 @@ impl Current {
             .collect();
         names.sort_unstable();
         names.dedup();
-        let found: Vec<Result<Vec<Value>, ApiError>> = stream::iter(names.chunks(LOOKUP))
+        // A list, not a lazy iterator: the compiler could not tell that a stream
+        // with a closure in it may move between threads.
+        let lookups: Vec<_> = names
+            .chunks(LOOKUP)
             .map(|group| {
                 self.port
                     .entities_by_identifier(blueprint, group, &plan.shown)
             })
+            .collect();
+        let found: Vec<Result<Vec<Value>, ApiError>> = stream::iter(lookups)
             .buffer_unordered(LOOKUPS_AT_A_TIME)
             .collect()
             .await;

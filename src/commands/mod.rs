@@ -1,10 +1,15 @@
-//! One file a command. What a command prints as its result goes to stdout, all
+//! One file a command, and what they share. What a command prints as its result goes to stdout, all
 //! else to stderr.
 
 mod history;
+mod logging;
 mod progress_bar;
 mod run;
+mod runner;
 mod sandbox;
+mod service;
+mod signals;
+mod start;
 mod summary;
 
 use std::process::ExitCode;
@@ -48,8 +53,12 @@ pub fn run(cli: Cli) -> Exit {
             return Exit::Failed;
         }
     };
-    match cli.command {
+    let exit = match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(arguments)),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
-    }
+    };
+    // Whoever is still at work on another thread, at an expression that runs to
+    // its limit for example, works for nobody any more.
+    runtime.shutdown_background();
+    exit
 }

@@ -4,7 +4,9 @@
 //! HTTP over loopback, the same exit code. What is not real is only the other
 //! end.
 
-use super::run::{execute, print, start_logging, termination};
+use super::logging::Logging;
+use super::run::{execute, print};
+use super::signals::Signals;
 use super::{Exit, summary};
 use crate::cli::SandboxArguments;
 use crate::sandbox::{Sandbox, SandboxOptions};
@@ -57,7 +59,7 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
             return Exit::NotStarted;
         }
     };
-    let logging = start_logging(&loaded);
+    let logging = Logging::start(&loaded);
     let finished = execute(&loaded.settings, &logging).await;
     if let Some(report) = &finished.report {
         print(&summary::table(report));
@@ -76,7 +78,7 @@ async fn serve(sandbox: Sandbox) -> Exit {
         "# The simulators are up until Ctrl-C. Paste these lines into another shell, then: portolan run",
     );
     print(&remote_control(&sandbox));
-    termination().await;
+    Signals::listen().next().await;
     sandbox.stop().await;
     Exit::Done
 }

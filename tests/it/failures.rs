@@ -183,17 +183,3 @@ async fn nobody_reading_the_summary_does_not_change_how_a_run_went() {
 
     assert_eq!(status.code(), Some(0));
 }
-
-#[tokio::test]
-async fn a_listener_that_is_not_there_yet_is_refused() {
-    let sandbox = small_sandbox().await;
-    let environment = without(sandbox.environment(), "OCEAN__EVENT_LISTENER__TYPE");
-
-    let outcome = portolan(&["run"], &environment).await.expect_code(2);
-
-    assert!(outcome.logged("ERROR")[0].contains("OCEAN__EVENT_LISTENER"));
-    assert_nothing_written(&sandbox);
-    portolan(&["run", "--once"], &environment)
-        .await
-        .expect_code(0);
-}

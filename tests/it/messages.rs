@@ -11,7 +11,7 @@ use portolan::settings::SourceName;
 use serde_json::{Value, json};
 
 use crate::installed::{blueprint, install, resource};
-use crate::program::{Outcome, portolan, run_in, small_sandbox, with, without};
+use crate::program::{Outcome, portolan, run_in, small_sandbox, with};
 
 /// `WARNING message` for each log line from this level on, with the simulators
 /// named instead of their addresses.
@@ -107,16 +107,6 @@ async fn a_token_that_cannot_be_sent() {
     let outcome = portolan(&["run"], &environment).await.expect_code(2);
 
     insta::assert_snapshot!(said(&outcome, &sandbox, &TROUBLE), @"ERROR Cannot start: the PagerDuty token cannot be sent in a header: it holds a line break or another control character. Hint: check the setting for a stray line break");
-}
-
-#[tokio::test]
-async fn a_listener_that_is_not_there_yet() {
-    let sandbox = small_sandbox().await;
-    let environment = without(sandbox.environment(), "OCEAN__EVENT_LISTENER__TYPE");
-
-    let outcome = portolan(&["run"], &environment).await.expect_code(2);
-
-    insta::assert_snapshot!(said(&outcome, &sandbox, &TROUBLE), @r#"ERROR This version resyncs once and ends, and was asked to listen. Hint: set OCEAN__EVENT_LISTENER={"type":"ONCE"} or pass --once; listening comes with a later version"#);
 }
 
 #[tokio::test]

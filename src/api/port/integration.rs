@@ -75,6 +75,13 @@ pub enum ResyncStatus {
     Aborted,
 }
 
+impl ResyncStatus {
+    /// The status in an integration's `resyncState`, where it is a known one.
+    pub fn of(resync_state: &Value) -> Option<Self> {
+        Self::deserialize(resync_state.get("status")?).ok()
+    }
+}
+
 /// How a resync stands. A start that is none is not sent, so that Port keeps
 /// the one it was told when the resync began; an end that is none is null.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -13,6 +13,7 @@ mod delete;
 mod ingest;
 mod integration;
 mod login;
+mod resync_request;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use self::ingest::{KindMetrics, MetricsOrigin, SyncState};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
+pub use self::resync_request::ResyncWish;
 pub use self::search::{EntityPage, Shown};
 pub use self::upsert::{BulkOutcome, EntityFailure, UpsertOptions};
 

@@ -11,7 +11,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use super::relations::Relations;
 use super::{AT_A_TIME, Deletion, Names, WithheldReason};
@@ -44,6 +45,15 @@ struct Batch<'n> {
     identifiers: &'n [String],
 }
 
+/// Which request deletes a batch.
+#[derive(Clone, Copy)]
+enum How {
+    /// One for all of it, with everything that relates to it.
+    InBulk,
+    /// One for each entity, which nothing else may relate to.
+    Alone,
+}
+
 /// What became of a batch.
 #[derive(Default)]
 struct Outcome<'n> {
@@ -71,12 +81,9 @@ impl<'a> Removal<'a> {
     /// request took along counts as deleted like the rest.
     pub(super) async fn with_dependents(mut self, names: &Names, relations: &Relations) {
         let patience = Patience::default();
-        let port = self.port;
         for stage in relations.stages(names.keys().map(String::as_str)) {
             let batches = batches(names, stage, self.batch);
-            let refused = self
-                .carry_out(batches.map(|batch| in_bulk(port, &patience, batch)))
-                .await;
+            let refused = self.carry_out(batches, How::InBulk, &patience).await;
             self.withhold(refused);
         }
     }
@@ -86,7 +93,6 @@ impl<'a> Removal<'a> {
     /// to itself, its definition does not tell which entity comes first.
     pub(super) async fn without_dependents(mut self, names: &Names, relations: Option<&Relations>) {
         let patience = Patience::default();
-        let port = self.port;
         let blueprints = names.keys().map(String::as_str);
         let stages = match relations {
             Some(relations) => relations.stages(blueprints),
@@ -95,8 +101,8 @@ impl<'a> Removal<'a> {
         let before = self.deletion.deleted_in_all();
         let mut refused = Vec::new();
         for stage in stages {
-            let singles = batches(names, stage, 1).map(|single| alone(port, &patience, single));
-            refused.extend(self.carry_out(singles).await);
+            let singles = batches(names, stage, 1);
+            refused.extend(self.carry_out(singles, How::Alone, &patience).await);
         }
         let mut is_progress = self.deletion.deleted_in_all() > before;
         for _ in 1..MOST_ROUNDS {
@@ -105,30 +111,38 @@ impl<'a> Removal<'a> {
                 .partition(|refused| is_progress && refused.is_theirs);
             self.withhold(for_good);
             let before = self.deletion.deleted_in_all();
-            let singles = again
-                .iter()
-                .map(|refused| alone(port, &patience, refused.batch));
-            refused = self.carry_out(singles).await;
+            let singles = again.into_iter().map(|refused| refused.batch).collect();
+            refused = self.carry_out(singles, How::Alone, &patience).await;
             is_progress = self.deletion.deleted_in_all() > before;
         }
         self.withhold(refused);
     }
 
     /// Sends requests, a few at a time; gives back what Port refused.
-    async fn carry_out<'n, R: Future<Output = (Batch<'n>, Outcome<'n>)>>(
+    async fn carry_out<'n>(
         &mut self,
-        requests: impl Iterator<Item = R>,
+        batches: Vec<Batch<'n>>,
+        how: How,
+        patience: &Patience,
     ) -> Vec<Refused<'n>> {
         let mut refused = Vec::new();
-        let mut outcomes = std::pin::pin!(stream::iter(requests).buffer_unordered(AT_A_TIME));
-        while let Some((batch, outcome)) = outcomes.next().await {
+        let mut waiting = batches.into_iter();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < AT_A_TIME
+                && let Some(batch) = waiting.next()
+            {
+                running.push(send(self.port, patience, how, batch));
+            }
+            let Some((batch, outcome)) = running.next().await else {
+                return refused;
+            };
             if outcome.gone > 0 {
                 let deleted = &mut self.deletion.deleted;
                 *deleted.entry(batch.blueprint.to_owned()).or_default() += outcome.gone;
             }
             refused.extend(outcome.refused);
         }
-        refused
     }
 
     fn withhold(&mut self, refused: Vec<Refused>) {
@@ -143,25 +157,33 @@ impl<'a> Removal<'a> {
 }
 
 /// The entities of some blueprints in batches.
-fn batches<'n>(
-    names: &'n Names,
-    blueprints: Vec<&'n str>,
-    size: usize,
-) -> impl Iterator<Item = Batch<'n>> {
-    blueprints.into_iter().flat_map(move |blueprint| {
-        let identifiers = names.get(blueprint).map(Vec::as_slice).unwrap_or_default();
-        identifiers.chunks(size).map(move |identifiers| Batch {
-            blueprint,
-            identifiers,
+fn batches<'n>(names: &'n Names, blueprints: Vec<&'n str>, size: usize) -> Vec<Batch<'n>> {
+    blueprints
+        .into_iter()
+        .flat_map(move |blueprint| {
+            let identifiers = names.get(blueprint).map(Vec::as_slice).unwrap_or_default();
+            identifiers.chunks(size).map(move |identifiers| Batch {
+                blueprint,
+                identifiers,
+            })
         })
-    })
+        .collect()
 }
 
-async fn in_bulk<'n>(
+async fn send<'n>(
     port: &PortClient,
     patience: &Patience,
-    whole: Batch<'n>,
+    how: How,
+    batch: Batch<'n>,
 ) -> (Batch<'n>, Outcome<'n>) {
+    let outcome = match how {
+        How::InBulk => in_bulk(port, patience, batch).await,
+        How::Alone => alone(port, patience, batch).await,
+    };
+    (batch, outcome)
+}
+
+async fn in_bulk<'n>(port: &PortClient, patience: &Patience, whole: Batch<'n>) -> Outcome<'n> {
     let blueprint = whole.blueprint;
     let mut outcome = Outcome::default();
     let mut waiting = vec![whole.identifiers];
@@ -193,14 +215,10 @@ async fn in_bulk<'n>(
             }),
         }
     }
-    (whole, outcome)
+    outcome
 }
 
-async fn alone<'n>(
-    port: &PortClient,
-    patience: &Patience,
-    single: Batch<'n>,
-) -> (Batch<'n>, Outcome<'n>) {
+async fn alone<'n>(port: &PortClient, patience: &Patience, single: Batch<'n>) -> Outcome<'n> {
     let mut outcome = Outcome::default();
     for identifier in single.identifiers {
         match patience
@@ -215,7 +233,7 @@ async fn alone<'n>(
             }),
         }
     }
-    (single, outcome)
+    outcome
 }
 
 /// Ends when Port does not answer any more.

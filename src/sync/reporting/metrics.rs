@@ -145,8 +145,13 @@ pub(super) async fn tell(
         .iter()
         .cloned()
         .partition(|metrics| metrics.index.is_some());
-    stream::iter(&kinds)
+    // Collected, since the compiler cannot tell of a closure over references that
+    // it may move between threads.
+    let each: Vec<_> = kinds
+        .iter()
         .map(|kind| port.put_kind_metrics(ingest, origin, kind))
+        .collect();
+    stream::iter(each)
         .buffer_unordered(AT_A_TIME)
         .try_collect::<()>()
         .await?;

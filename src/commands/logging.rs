@@ -1,0 +1,64 @@
+//! Where log lines go: to standard error, and to Port once it can be reached.
+
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::progress_bar::Console;
+use crate::api::PortClient;
+use crate::causes::one_line;
+use crate::settings::Loaded;
+use crate::telemetry::{self, LogFormat, Masker, Shipper};
+
+/// Where log lines go.
+pub(super) struct Logging {
+    pub(super) console: Console,
+    /// To Port, unless that is switched off.
+    pub(super) shipper: Option<Shipper>,
+}
+
+impl Logging {
+    /// Sets logging up and says what there is to say about the settings.
+    pub(super) fn start(loaded: &Loaded) -> Self {
+        let console = Console::new();
+        let settings = &loaded.settings;
+        let shipper = settings
+            .application
+            .enable_http_logging
+            .then(Shipper::default);
+        let set_up = telemetry::init(
+            settings.application.log_level,
+            LogFormat::detect(),
+            Masker::new(&settings.secrets),
+            console.sink(),
+            shipper.clone(),
+        );
+        if let Err(error) = set_up {
+            eprintln!("warning: {}", one_line(&error));
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        Self { console, shipper }
+    }
+}
+
+/// Does `work` and ships log lines meanwhile; in the end those that it left. The
+/// shipper bounds what that takes.
+pub(super) async fn shipping<T>(
+    shipper: Option<&Shipper>,
+    port: &PortClient,
+    ingest: Option<&Url>,
+    work: impl Future<Output = T>,
+) -> T {
+    let Some((shipper, ingest)) = shipper.zip(ingest) else {
+        return work.await;
+    };
+    let ended = CancellationToken::new();
+    let work = async {
+        let result = work.await;
+        ended.cancel();
+        result
+    };
+    let (result, ()) = tokio::join!(work, shipper.run(port, ingest, &ended));
+    result
+}

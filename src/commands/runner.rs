@@ -1,0 +1,144 @@
+//! Runs resyncs, one after another, and brings the one that runs to an end when
+//! the process is to end.
+//!
+//! There is one runner in a process, and it does nothing else; that is why two
+//! triggers never run two resyncs at once. Nothing that a resync runs into ends
+//! it: what went wrong is logged, and the next request tries again.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::history;
+use crate::causes::with_hint;
+use crate::event_listener::{NextScheduled, Queue};
+use crate::store::Store;
+use crate::sync::{Progress, Resync, ResyncError, ResyncReport, ResyncRequest};
+use crate::web::Health;
+
+/// The most that a resync which is asked to stop may take to write what it has,
+/// whatever the settings say: an orchestrator kills what is still there after
+/// half a minute, and Port is to be told before.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// What telling Port may take then.
+const TELLING: Duration = Duration::from_secs(5);
+
+/// Between two beats of a process that is alive.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// Everything that ending a resync may take.
+pub(super) const LONGEST_END: Duration = LONGEST_WAIT.saturating_add(TELLING);
+
+/// Runs resyncs.
+pub(super) struct Runner {
+    resync: Resync,
+    store: Store,
+    wait: Duration,
+}
+
+impl Runner {
+    /// Each resync is noted in `store`. One that is asked to stop may go on for
+    /// `wait`, within reason.
+    pub(super) fn new(resync: Resync, store: Store, wait: Duration) -> Self {
+        Self {
+            resync,
+            store,
+            wait: wait.min(LONGEST_WAIT),
+        }
+    }
+
+    /// Runs one resync for each request until `stop` is cancelled. Its going
+    /// round, also while a resync runs, is what makes the process alive.
+    pub(super) async fn serve(
+        self,
+        mut queue: Queue,
+        next: Option<NextScheduled>,
+        health: Health,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let trigger = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                trigger = beating(&health, queue.next()) => trigger,
+            };
+            let request = ResyncRequest {
+                trigger,
+                next_scheduled: next.as_ref().and_then(NextScheduled::time),
+            };
+            tracing::info!(%trigger, "Resyncing, as asked for by: {trigger}");
+            let progress = Progress::default();
+            let outcome = beating(&health, self.run(&request, &progress, &stop)).await;
+            if let Some(Err(error)) = outcome {
+                tracing::error!("{}", explain(&error));
+            }
+        }
+    }
+
+    /// Runs one resync. None where it had to be broken off: it was asked to stop,
+    /// and did not within the wait. Port has been told then.
+    pub(super) async fn run(
+        &self,
+        request: &ResyncRequest,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> Option<Result<ResyncReport, ResyncError>> {
+        let noted = history::began(&self.store, request).await;
+        let outcome = self.run_stoppable(request, progress, stop).await;
+        history::ended(&self.store, noted, outcome.as_ref()).await;
+        outcome
+    }
+
+    async fn run_stoppable(
+        &self,
+        request: &ResyncRequest,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> Option<Result<ResyncReport, ResyncError>> {
+        let out_of_time = async {
+            stop.cancelled().await;
+            sleep(self.wait).await;
+        };
+        tokio::select! {
+            outcome = self.resync.run(request, progress, stop) => return Some(outcome),
+            () = out_of_time => {}
+        }
+        tracing::warn!(
+            "The resync did not end within {:?} of being asked to and was broken off: what was written stays in Port, \
+             the rest is missing until the next resync",
+            self.wait
+        );
+        let telling = self.resync.tell_aborted(request.next_scheduled);
+        if timeout(TELLING, telling).await.is_err() {
+            tracing::warn!("Could not tell Port in time that the resync was broken off");
+        }
+        None
+    }
+}
+
+/// Does `work` and beats meanwhile. Both are one task, so work that blocks it
+/// stops the beat.
+pub(super) async fn beating<T>(health: &Health, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let mut ticks = interval(BEAT);
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            _ = ticks.tick() => health.beat(),
+        }
+    }
+}
+
+/// Why there was no resync. The mistakes of a mapping keep their lines, or the
+/// carets would stand under nothing.
+pub(super) fn explain(error: &ResyncError) -> String {
+    match error {
+        ResyncError::Invalid(mapping) => format!(
+            "Nothing was resynced: {mapping}\n\nHint: correct the mapping on the data source's page in Port"
+        ),
+        error => format!("Nothing was resynced: {}", with_hint(error, error.hint())),
+    }
+}

@@ -1,0 +1,195 @@
+//! From settings to everything a resync works with: every credential is checked,
+//! then Port is made ready. Nothing is written before every credential has been
+//! accepted.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use url::Url;
+
+use super::Exit;
+use crate::api::{ApiError, PagerdutyClient, PortClient, ResyncStatus, StatuspageClient};
+use crate::catalog::{self, Defaults, OwnMapping, WriteLimits};
+use crate::causes::with_hint;
+use crate::event_listener;
+use crate::http::BuildError;
+use crate::jq::{self, Jq};
+use crate::resource_config;
+use crate::settings::{EventListener, Settings, SourceName};
+use crate::source::{Pagerduty, Source, Statuspage};
+use crate::sync::{Expressions, Reporting, Resync};
+
+/// A process that can resync.
+pub(super) struct Started {
+    pub(super) resync: Resync,
+    /// How the last resync stood when this process came.
+    pub(super) last_state: Value,
+    /// Where Port takes log lines.
+    pub(super) log_ingest: Option<Url>,
+}
+
+/// Checks every credential, then makes Port ready. What went wrong has been said.
+pub(super) async fn start(settings: &Settings) -> Result<Started, Exit> {
+    let port = PortClient::new(&settings.port, &settings.integration, &settings.outbound)
+        .map_err(|error| not_started(&error, error.hint()))?;
+    let (labels, sources): (Vec<_>, Vec<_>) = sources(settings)
+        .map_err(|error| not_started(&error, error.hint()))?
+        .into_iter()
+        .unzip();
+
+    check_credentials(&port, &labels, &sources).await?;
+
+    let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
+    names.dedup();
+    let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
+        .map_err(|error| not_started(&error, error.hint()))?;
+    let limits = jq::Limits::default();
+    if let Some(OwnMapping { origin, text }) = &defaults.own_mapping {
+        // Here its mistakes have a line and a column; in Port they would be
+        // stored first and found at every resync.
+        let jq = Jq::new(settings.jq_environment.clone(), limits.clone());
+        resource_config::parse_text(text, origin, &names, &jq).map_err(|invalid| {
+            tracing::error!("Cannot start: {invalid}");
+            Exit::NotStarted
+        })?;
+    }
+    let preparation = catalog::Preparation {
+        kind: &settings.integration.kind,
+        initialize: settings.initialize_port_resources,
+        origin: settings.create_port_resources_origin,
+        changelog_destination: event_listener::changelog_destination(&settings.event_listener),
+        defaults: &defaults,
+    };
+    let integration = catalog::prepare(&port, &preparation)
+        .await
+        .map_err(|error| {
+            tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
+            if error.is_settings_problem() {
+                Exit::NotStarted
+            } else {
+                Exit::Failed
+            }
+        })?;
+
+    let resync = Resync {
+        port,
+        sources,
+        expressions: Expressions::new(settings.jq_environment.clone(), limits.clone()),
+        jq_limits: limits,
+        write_limits: WriteLimits {
+            batch_entities: settings.upsert.batch_max_length,
+            batch_bytes: settings.upsert.batch_max_bytes,
+            concurrency: settings.upsert.concurrency,
+        },
+        delete_batch: settings.upsert.deletion_batch_max_length,
+        reporting: Reporting {
+            send_examples: settings.send_raw_data_examples,
+            heartbeat: settings.status_heartbeat_interval,
+            webhook_url: settings
+                .metrics
+                .webhook_url
+                .clone()
+                .filter(|_| settings.metrics.enabled),
+            runtime: settings.runtime,
+        },
+        interval_minutes: settings
+            .scheduled_resync_interval
+            .map(|interval| interval.as_secs() / 60),
+    };
+    let last_state = integration.resync_state;
+    if resyncs(settings) && ResyncStatus::of(&last_state) == Some(ResyncStatus::Running) {
+        tracing::warn!(
+            "An earlier process ended in the middle of a resync without telling Port; its state is corrected to aborted"
+        );
+        resync.tell_aborted(None).await;
+    }
+    Ok(Started {
+        resync,
+        last_state,
+        log_ingest: integration.log_ingest,
+    })
+}
+
+/// Asks everybody once; what is refused is said, all of it.
+async fn check_credentials(
+    port: &PortClient,
+    labels: &[String],
+    sources: &[Arc<dyn Source>],
+) -> Result<(), Exit> {
+    let (login, probes) = tokio::join!(
+        port.log_in(),
+        join_all(sources.iter().map(|source| source.probe()))
+    );
+    let mut refused = Vec::new();
+    if let Err(error) = login {
+        refused.push(("Port", error));
+    }
+    for (label, probe) in labels.iter().zip(probes) {
+        if let Err(error) = probe {
+            refused.push((label, error));
+        }
+    }
+    for (name, error) in &refused {
+        tracing::error!(
+            "Cannot work with {name}: {}",
+            with_hint(error, error.hint())
+        );
+    }
+    let credentials = |(_, error): &(&str, ApiError)| {
+        matches!(error.status(), Some(400..=403)) || error.is_token_file()
+    };
+    if refused.iter().any(credentials) {
+        Err(Exit::NotStarted)
+    } else if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(Exit::Failed)
+    }
+}
+
+/// Whether this process ever resyncs. One that does not may run beside another
+/// that does, whose state is none of its business.
+fn resyncs(settings: &Settings) -> bool {
+    let listens = !matches!(
+        settings.event_listener,
+        EventListener::WebhooksOnly | EventListener::ActionsOnly
+    );
+    listens || settings.scheduled_resync_interval.is_some()
+}
+
+/// An account to read, and what it is called in messages.
+type Labelled = (String, Arc<dyn Source>);
+
+fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
+    let mut sources: Vec<Labelled> = Vec::new();
+    for account in &settings.sources.statuspage {
+        let limit = settings.rate_limits.statuspage_per_minute;
+        let client = StatuspageClient::new(account, &settings.outbound, limit)?;
+        let source = Statuspage::new(client, account.name.clone(), account.page_ids.clone());
+        let label = label(SourceName::Statuspage, account.name.as_deref());
+        sources.push((label, Arc::new(source)));
+    }
+    for account in &settings.sources.pagerduty {
+        let limit = settings.rate_limits.pagerduty_per_minute;
+        let client = PagerdutyClient::new(account, &settings.outbound, limit)?;
+        let label = label(SourceName::Pagerduty, account.name.as_deref());
+        sources.push((
+            label,
+            Arc::new(Pagerduty::new(client, account.name.clone())),
+        ));
+    }
+    Ok(sources)
+}
+
+fn label(source: SourceName, account: Option<&str>) -> String {
+    match account {
+        Some(account) => format!("{} (account `{account}`)", source.title()),
+        None => source.title().to_owned(),
+    }
+}
+
+fn not_started(error: &dyn std::error::Error, hint: Option<&str>) -> Exit {
+    tracing::error!("Cannot start: {}", with_hint(error, hint));
+    Exit::NotStarted
+}
