@@ -70,6 +70,7 @@ WORKDIR /app
 
 # By number, so that Kubernetes can see that it is not root (runAsNonRoot).
 USER 65532:65532
+# Health checks, metrics and calls from Port, unless APPLICATION__PORT says otherwise.
 EXPOSE 8000
 ENTRYPOINT ["/usr/local/bin/portolan"]
 CMD ["run"]

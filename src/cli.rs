@@ -103,7 +103,7 @@ Exit codes:
   0  all done
   1  failed: nothing came of the resync (see the log)
   2  not started: the command line, the settings or the credentials are wrong
-  3  partly done: a kind or some entities failed (see the log and the summary)
+  3  partly done: a kind or some entities failed, or a deletion was withheld (see the log)
 
 Stopped by a signal: 128 and its number, such as 130 for Ctrl-C";
 
