@@ -155,6 +155,7 @@ impl Writer {
     async fn accept(&mut self, config: usize, mut entity: Entity) {
         self.note_targets(&entity);
         let EntityIdentifier::Text(identifier) = &entity.identifier else {
+            self.mapped.searched.insert(entity.blueprint.clone());
             self.enqueue(Pending::new(config, entity, None)).await;
             return;
         };

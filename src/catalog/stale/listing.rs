@@ -85,7 +85,7 @@ impl Listing {
         }
         // Any of them may be one that a search has found in this resync.
         let is_searched = |feed: &Feed| feed.searches && feed.may_feed(&blueprint);
-        if rules.feeds.iter().any(is_searched) {
+        if mapped.is_searched(&blueprint) || rules.feeds.iter().any(is_searched) {
             self.staying.insert(fingerprint);
             return;
         }

@@ -78,7 +78,8 @@ pub struct Feed {
     /// Whether it was listed to its end and mapped without an error.
     pub is_complete: bool,
     /// Whether Port finds its entities by a search, so that nobody here knows
-    /// which they are.
+    /// which they are. An expression may make one up, too; of that the mapped
+    /// entities tell.
     pub searches: bool,
 }
 
