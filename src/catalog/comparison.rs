@@ -136,6 +136,12 @@ fn names(fields: &MappedFields) -> impl Iterator<Item = Field<'_>> {
         .chain(fields.relations.iter().map(|name| Field::Relation(name)))
 }
 
+/// Whether the entity does without something that its resource config maps: it
+/// depends on what could not be fetched.
+pub(super) fn lacks_any(mapped: &MappedFields, entity: &Entity) -> bool {
+    names(mapped).any(|name| !fields(entity).any(|(field, _)| field == name))
+}
+
 impl Segment {
     fn has(&self, field: Field<'_>) -> bool {
         let Self::Fields(fields) = self else {
