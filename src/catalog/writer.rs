@@ -414,7 +414,7 @@ impl Writer {
         let Some(fingerprint) = pending.fingerprint else {
             return;
         };
-        if self.mapped.ledger.store(fingerprint) && self.current.has(blueprint, fingerprint) {
+        if self.mapped.ledger.store(fingerprint) && self.current.had(blueprint, fingerprint) {
             let rewritten = &mut self.mapped.rewritten;
             *rewritten.entry(blueprint.clone()).or_default() += 1;
         }
