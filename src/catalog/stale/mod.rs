@@ -89,6 +89,17 @@ impl Feed {
     }
 }
 
+impl DeletionRules {
+    /// Whether an entity of the blueprint that this resync did not map may be
+    /// there all the same: a kind that feeds it is incomplete, or is found by
+    /// searches.
+    fn is_doubtful(&self, blueprint: &str) -> bool {
+        let is_doubtful = |feed: &Feed| !feed.is_complete || feed.searches;
+        let mut feeds = self.feeds.iter();
+        feeds.any(|feed| is_doubtful(feed) && feed.may_feed(blueprint))
+    }
+}
+
 /// What became of the entities that this installation wrote and this resync did
 /// not map.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -271,6 +282,7 @@ async fn delete_listed(
     let check = cascade::Check {
         port,
         mapped,
+        rules,
         relations: &relations,
         staying: &staying,
     };

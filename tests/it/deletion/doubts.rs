@@ -144,3 +144,22 @@ async fn a_mapping_without_resources_deletes_nothing_below_a_threshold_of_one() 
 
     expect_catalog(&sandbox, &["part/gone"]);
 }
+
+#[tokio::test]
+async fn a_cascade_spares_what_an_incomplete_kind_feeds_though_port_s_clock_is_ahead() {
+    let (sandbox, clock) = company_behind(&["c1"]).await;
+    install(&sandbox, &mapping(&[pages(), parts()]));
+    insert(&sandbox, "page", "gone", &json!({}));
+    insert(&sandbox, "page", "free", &json!({}));
+    clock.advance(Duration::from_hours(2));
+    // Later than the resync begins, so not among what was there before.
+    insert(&sandbox, "part", "unlisted", &json!({"page": "gone"}));
+    let components = Matcher::get("/v1/pages/page/components");
+    sandbox
+        .statuspage
+        .fault(components, Answer::status(403), 10);
+
+    run_in(&sandbox).await.expect_code(3);
+
+    expect_catalog(&sandbox, &["page/gone", "page/page", "part/unlisted"]);
+}
