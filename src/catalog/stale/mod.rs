@@ -239,6 +239,7 @@ async fn delete_listed(
         mut names,
         kept,
         mut staying,
+        ..
     } = listing;
     let mut deletion = Deletion {
         kept,

@@ -163,3 +163,36 @@ async fn a_cascade_spares_what_an_incomplete_kind_feeds_though_port_s_clock_is_a
 
     expect_catalog(&sandbox, &["page/gone", "page/page", "part/unlisted"]);
 }
+
+#[tokio::test]
+async fn what_stands_on_two_pages_of_the_listing_counts_once() {
+    let ids: Vec<String> = (0..10).map(|number| format!("c{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let sandbox = company(&ids).await;
+    let mut mapping = mapping(&[parts()]);
+    mapping["entityDeletionThreshold"] = json!(0.4);
+    install(&sandbox, &mapping);
+    run_in(&sandbox).await.expect_code(0);
+    for id in &ids[..5] {
+        sandbox.statuspage.remove("component", id);
+    }
+    // The five that stay come twice.
+    let named = |id: &&str| json!({"identifier": id, "blueprint": "part"});
+    let page = |entities: Vec<Value>, next: Value| {
+        Answer::json(
+            200,
+            &json!({"ok": true, "entities": entities, "next": next}),
+        )
+    };
+    let listing = || Matcher::post(LISTING);
+    let first = page(ids[5..].iter().map(named).collect(), json!("more"));
+    let second = page(ids.iter().map(named).collect(), Value::Null);
+    sandbox
+        .port
+        .fault(listing().with_body("\"from\""), second, 1);
+    sandbox.port.fault(listing(), first, 1);
+
+    run_in(&sandbox).await.expect_code(3);
+
+    assert_eq!(sandbox.port.entities("part").len(), 10);
+}
