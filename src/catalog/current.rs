@@ -15,7 +15,7 @@
 //! does with everything. Where Port refuses the paged search, entities are
 //! looked up in groups as they come; where it does not answer, all are written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -192,6 +192,17 @@ impl Current {
     /// The blueprint that a relation leads to, where that is known.
     pub(super) fn target(&self, blueprint: &str, relation: &str) -> Option<&str> {
         self.blueprints.get(blueprint)?.plan.shape.target(relation)
+    }
+
+    /// The blueprint that each relation leads to, by blueprint and relation.
+    pub(super) fn targets(&self) -> BTreeMap<(String, String), String> {
+        let of = |(blueprint, known): (&String, &Known)| {
+            let targets = known.plan.shape.targets();
+            let named = targets
+                .map(|(relation, to)| ((blueprint.clone(), relation.to_owned()), to.to_owned()));
+            named.collect::<Vec<_>>()
+        };
+        self.blueprints.iter().flat_map(of).collect()
     }
 
     fn hasher(&self) -> &RandomState {

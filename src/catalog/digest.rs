@@ -65,6 +65,12 @@ impl Shape {
         Some(&relation.target)
     }
 
+    /// The relations, each with the blueprint it leads to.
+    pub(super) fn targets(&self) -> impl Iterator<Item = (&str, &str)> {
+        let relations = self.relations.iter();
+        relations.map(|(name, relation)| (name.as_str(), relation.target.as_str()))
+    }
+
     pub(super) fn has_property(&self, name: &str) -> bool {
         self.properties.contains(name)
     }

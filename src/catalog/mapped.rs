@@ -11,6 +11,9 @@ pub struct MappedEntities {
     pub(super) ledger: Ledger,
     /// Targets of relations whose blueprint is known.
     pub(super) targets: HashSet<Fingerprint>,
+    /// The blueprint that a relation leads to, by blueprint and relation, where
+    /// that is known.
+    pub(super) leading_to: BTreeMap<(String, String), String>,
     /// Blueprints in which Port has searched for an entity to write.
     pub(super) searched: BTreeSet<String>,
     /// Entities that were there before and have been written again, by blueprint.
@@ -39,6 +42,13 @@ impl MappedEntities {
             || self
                 .targets
                 .contains(&self.ledger.fingerprint(ANY_BLUEPRINT, identifier))
+    }
+
+    /// The blueprint that a relation of a blueprint leads to; none where that is
+    /// not known, so that it may be any.
+    pub fn leads_to(&self, blueprint: &str, relation: &str) -> Option<&str> {
+        let relation = (blueprint.to_owned(), relation.to_owned());
+        self.leading_to.get(&relation).map(String::as_str)
     }
 
     /// Whether any entity of the blueprint may be one that Port has found by a

@@ -153,6 +153,7 @@ impl Writer {
         }
         self.flush_all().await;
         self.retry_postponed().await;
+        self.mapped.leading_to = self.current.targets();
         (self.written, self.mapped)
     }
 

@@ -96,6 +96,14 @@ impl Findings {
         self.iter().any(|finding| finding.cause == Cause::Failed)
     }
 
+    /// The relations whose expressions failed on any object.
+    pub fn failed_relations(&self) -> impl Iterator<Item = &str> {
+        self.iter()
+            .filter(|finding| finding.cause == Cause::Failed)
+            .filter_map(|finding| finding.path.split_once(".mappings.relations."))
+            .filter_map(|(_, relation)| relation.split(['.', '[']).next())
+    }
+
     pub fn merge(&mut self, other: Self) {
         for finding in other.by_path.into_values().flatten() {
             match self.slot(&finding.path, finding.severity, finding.cause) {

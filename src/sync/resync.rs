@@ -288,16 +288,9 @@ impl Resync {
         kinds: &[KindReport],
         mapped: &MappedEntities,
     ) -> Deletion {
-        let feeds = document
-            .resources
-            .iter()
-            .zip(kinds)
-            .map(|(config, kind)| Feed {
-                kind: kind.kind.clone(),
-                blueprint: config.literal_blueprint().map(str::to_owned),
-                is_complete: kind.is_fit_to_delete(),
-                searches: config.finds_by_search(),
-            })
+        let of_kinds = document.resources.iter().zip(kinds);
+        let feeds = of_kinds
+            .flat_map(|(config, kind)| feeds(config, kind, mapped))
             .collect();
         let rules = DeletionRules {
             before: attempt.started,
@@ -470,6 +463,28 @@ impl Running<'_> {
             change(&mut tally.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+/// What a kind feeds: its blueprint and, where the expression of a relation
+/// failed, the blueprint at the other end, too. Nobody knows what would have
+/// been kept there for that relation, and Port has it as null by now.
+fn feeds(config: &ResourceConfig, kind: &KindReport, mapped: &MappedEntities) -> Vec<Feed> {
+    let blueprint = config.literal_blueprint();
+    let feed = |blueprint: Option<&str>| Feed {
+        kind: kind.kind.clone(),
+        blueprint: blueprint.map(str::to_owned),
+        is_complete: kind.is_fit_to_delete(),
+        searches: false,
+    };
+    let own = Feed {
+        searches: config.finds_by_search(),
+        ..feed(blueprint)
+    };
+    let related = kind
+        .findings
+        .failed_relations()
+        .map(|relation| feed(blueprint.and_then(|of| mapped.leads_to(of, relation))));
+    std::iter::once(own).chain(related).collect()
 }
 
 /// How many of the datasets each resource config reads.

@@ -196,3 +196,44 @@ async fn what_stands_on_two_pages_of_the_listing_counts_once() {
 
     assert_eq!(sandbox.port.entities("part").len(), 10);
 }
+
+#[tokio::test]
+async fn a_port_that_puts_off_every_deletion_is_not_asked_for_each_entity() {
+    let sandbox = company(&["c1"]).await;
+    install(&sandbox, &singly(&[pages(), parts()]));
+    for number in 0..40 {
+        insert(&sandbox, "part", &format!("gone{number}"), &json!({}));
+    }
+    let later = Answer::status(429).with_header("retry-after", "3600");
+    sandbox.port.fault(Matcher::delete("*"), later, 1_000);
+
+    run_in(&sandbox).await.expect_code(3);
+
+    // Four in a row, and as many as were on their way together.
+    assert!(sandbox.port.requested(&Matcher::delete("*")) <= 8);
+    assert_eq!(sandbox.port.entities("part").len(), 41);
+}
+
+#[tokio::test]
+async fn a_relation_whose_expression_fails_withholds_what_it_leads_to() {
+    let sandbox = company(&["c1"]).await;
+    let related = |page: &str| {
+        let mut parts = parts();
+        parts["port"]["entity"]["mappings"]["relations"] = json!({"page": page});
+        let mut mapping = mapping(&[parts]);
+        mapping["createMissingRelatedEntities"] = json!(true);
+        mapping
+    };
+    install(&sandbox, &related(".page_id"));
+    insert(&sandbox, "note", "gone", &json!({}));
+    run_in(&sandbox).await.expect_code(0);
+    expect_catalog(&sandbox, &["page/page", "part/c1"]);
+
+    sandbox
+        .port
+        .set_mapping(related("if .id then error(\"no\") else .page_id end"));
+    insert(&sandbox, "note", "gone", &json!({}));
+    run_in(&sandbox).await.expect_code(3);
+
+    expect_catalog(&sandbox, &["page/page", "part/c1"]);
+}
