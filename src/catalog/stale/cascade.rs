@@ -4,8 +4,8 @@
 //! what relates to that, and so on. Entities of other data sources may go that
 //! way, since that is what the flag means. An entity that this resync mapped, or
 //! one of this installation that is not to be deleted itself, may not, nor may
-//! any of a blueprint that an incomplete kind feeds; the candidate that would
-//! take it along stays.
+//! any of a blueprint of which something is withheld or an incomplete kind feeds;
+//! the candidate that would take it along stays.
 //!
 //! So the graph of dependents is followed from the candidates outwards, level by
 //! level, asking Port for groups of entities at a time. Only blueprints with a
@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 
 use super::paging::{Cursor, ListingError};
 use super::relations::Relations;
-use super::{AT_A_TIME, DeletionRules, Names, UNKNOWN_DEPENDENTS, WithheldReason};
+use super::{AT_A_TIME, DeletionRules, Names, UNKNOWN_DEPENDENTS, Withheld, WithheldReason};
 use crate::api::{PortClient, RelatedEntity};
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
@@ -50,6 +50,7 @@ pub(super) struct Check<'a> {
     pub(super) port: &'a PortClient,
     pub(super) mapped: &'a MappedEntities,
     pub(super) rules: &'a DeletionRules,
+    pub(super) withheld: &'a [Withheld],
     pub(super) relations: &'a Relations,
     /// Of this installation, not mapped, and not to be deleted.
     pub(super) staying: &'a HashSet<Fingerprint>,
@@ -152,7 +153,10 @@ impl<'a> Check<'a> {
     }
 
     fn is_doubtful(&self, blueprint: &str) -> bool {
-        self.mapped.is_searched(blueprint) || self.rules.is_doubtful(blueprint)
+        let is_of_it = |withheld: &Withheld| withheld.blueprint == blueprint;
+        self.mapped.is_searched(blueprint)
+            || self.rules.is_doubtful(blueprint)
+            || self.withheld.iter().any(is_of_it)
     }
 
     fn suspect(&self, blueprint: &str, identifier: &str, entity: Fingerprint, graph: &mut Graph) {

@@ -284,6 +284,7 @@ async fn delete_listed(
         port,
         mapped,
         rules,
+        withheld: &deletion.withheld,
         relations: &relations,
         staying: &staying,
     };

@@ -237,3 +237,30 @@ async fn a_relation_whose_expression_fails_withholds_what_it_leads_to() {
 
     expect_catalog(&sandbox, &["page/page", "part/c1"]);
 }
+
+#[tokio::test]
+async fn a_cascade_spares_what_a_threshold_withholds_though_port_s_clock_is_ahead() {
+    let (sandbox, clock) = company_behind(&[]).await;
+    let mut mapping = mapping(&[pages(), parts()]);
+    mapping["entityDeletionThreshold"] = json!(0.5);
+    install(&sandbox, &mapping);
+    for number in 0..30 {
+        let id = format!("page{number}");
+        let page = json!({"id": id, "name": "Page"});
+        sandbox.statuspage.insert("statuspage", &page);
+        insert(&sandbox, "page", &id, &json!({}));
+    }
+    for number in 0..10 {
+        insert(&sandbox, "part", &format!("part{number}"), &json!({}));
+    }
+    insert(&sandbox, "page", "gone", &json!({}));
+    insert(&sandbox, "page", "free", &json!({}));
+    clock.advance(Duration::from_hours(2));
+    insert(&sandbox, "part", "unlisted", &json!({"page": "gone"}));
+
+    run_in(&sandbox).await.expect_code(3);
+
+    assert_eq!(sandbox.port.entities("part").len(), 11);
+    assert!(sandbox.port.entity("page", "gone").is_some());
+    assert!(sandbox.port.entity("page", "free").is_none());
+}
