@@ -136,6 +136,12 @@ fn names(fields: &MappedFields) -> impl Iterator<Item = Field<'_>> {
         .chain(fields.relations.iter().map(|name| Field::Relation(name)))
 }
 
+/// Whether the entity does without something that its resource config maps: it
+/// depends on what could not be fetched.
+pub(super) fn lacks_any(mapped: &MappedFields, entity: &Entity) -> bool {
+    names(mapped).any(|name| !fields(entity).any(|(field, _)| field == name))
+}
+
 impl Segment {
     fn has(&self, field: Field<'_>) -> bool {
         let Self::Fields(fields) = self else {
@@ -186,6 +192,11 @@ impl Segment {
 }
 
 impl Digests {
+    /// How many entities these are of.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(super) fn has(&self, entity: Fingerprint) -> bool {
         self.rows.contains_key(&entity)
     }
@@ -219,10 +230,11 @@ impl Digests {
         }
         self.rows.insert(fingerprint, row);
         self.numbers.extend(plan.segments.iter().map(|segment| {
-            // What Port shows holds no searches, so there is always a digest.
+            // A value of no known form is equal to nothing. 0 is what an entity
+            // has that is null throughout.
             segment
                 .digest(&plan.shape, hasher, shown_fields(entity))
-                .unwrap_or_default()
+                .unwrap_or(u64::MAX)
         }));
     }
 }

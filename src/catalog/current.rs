@@ -73,11 +73,15 @@ pub(super) struct Current {
     blueprints: HashMap<String, Known>,
     reading: FuturesUnordered<BoxFuture<'static, (String, Known)>>,
     pages: Arc<Semaphore>,
+    /// Whether writing may have begun.
+    is_late: bool,
 }
 
 /// What is known of one blueprint's entities.
 struct Known {
     state: State,
+    /// Whether its entities were read when writing had begun.
+    is_late: bool,
     plan: Arc<Plan>,
     digests: Digests,
 }
@@ -114,6 +118,7 @@ impl Current {
             blueprints: HashMap::new(),
             reading: FuturesUnordered::new(),
             pages: Arc::new(Semaphore::new(PAGES_AT_A_TIME)),
+            is_late: false,
         };
         for blueprint in named {
             current.begin(&blueprint);
@@ -134,14 +139,22 @@ impl Current {
     }
 
     /// Waits until there is something to compare these entities with.
+    ///
+    /// The first time, that is until all blueprints that are mapped by name are
+    /// read, whatever these entities are: what is written meanwhile may have
+    /// Port create entities there, which would look as if they had been before.
     pub(super) async fn prepare(&mut self, entities: &[Entity]) {
         let blueprints: BTreeSet<&str> = entities
             .iter()
             .map(|entity| entity.blueprint.as_str())
             .collect();
+        while self.is_reading() {
+            self.progress().await;
+        }
+        self.is_late = true;
         for blueprint in blueprints {
             self.begin(blueprint);
-            while self.state(blueprint) == State::Reading && self.is_reading() {
+            while self.is_reading() {
                 self.progress().await;
             }
             if self.state(blueprint) == State::Lookup {
@@ -155,6 +168,13 @@ impl Current {
         self.blueprints
             .get(blueprint)
             .is_some_and(|known| known.digests.has(entity))
+    }
+
+    /// Whether Port had the entity before anything was written, as far as is known.
+    pub(super) fn had(&self, blueprint: &str, entity: Fingerprint) -> bool {
+        self.blueprints.get(blueprint).is_some_and(|known| {
+            known.state == State::Whole && !known.is_late && known.digests.has(entity)
+        })
     }
 
     /// Whether Port has the entity just as it is. What it does not mention does
@@ -197,6 +217,7 @@ impl Current {
             contributions: Arc::clone(&self.contributions),
             fingerprints: self.fingerprints.clone(),
             pages: Arc::clone(&self.pages),
+            is_late: self.is_late,
             blueprint: blueprint.to_owned(),
         };
         self.reading.push(reading.run().boxed());
@@ -258,6 +279,7 @@ impl Known {
     fn new(state: State) -> Self {
         Self {
             state,
+            is_late: false,
             plan: Arc::default(),
             digests: Digests::default(),
         }
@@ -271,6 +293,7 @@ struct Reading {
     contributions: Arc<[Contribution]>,
     fingerprints: Fingerprints,
     pages: Arc<Semaphore>,
+    is_late: bool,
     blueprint: String,
 }
 
@@ -296,6 +319,7 @@ impl Reading {
         let outcome = self.read_entities(&plan, &mut digests).await;
         let mut known = Known {
             state: State::Whole,
+            is_late: self.is_late,
             plan: Arc::new(plan),
             digests,
         };
@@ -326,12 +350,13 @@ impl Reading {
                 .port
                 .entities_of_blueprint(&self.blueprint, &plan.shown, from.as_deref())
                 .await?;
+            let before = digests.len();
             for entity in &page.entities {
                 digests.take(&self.blueprint, entity, plan, &self.fingerprints, hasher);
             }
-            // A cursor that does not move would be followed for ever. What is
+            // Cursors that lead in a circle would be followed for ever. What is
             // known by then is right; the rest is written.
-            if page.next.is_none() || page.next == from || page.entities.is_empty() {
+            if page.next.is_none() || digests.len() == before {
                 return Ok(());
             }
             from = page.next;

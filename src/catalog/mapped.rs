@@ -1,6 +1,6 @@
 //! What a resync has mapped, for whoever has to know what must not be deleted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::ledger::{Fingerprint, Ledger};
 
@@ -11,6 +11,8 @@ pub struct MappedEntities {
     pub(super) ledger: Ledger,
     /// Targets of relations whose blueprint is known.
     pub(super) targets: HashSet<Fingerprint>,
+    /// Blueprints in which Port has searched for an entity to write.
+    pub(super) searched: BTreeSet<String>,
     /// Entities that were there before and have been written again, by blueprint.
     pub(super) rewritten: BTreeMap<String, u64>,
 }
@@ -37,6 +39,12 @@ impl MappedEntities {
             || self
                 .targets
                 .contains(&self.ledger.fingerprint(ANY_BLUEPRINT, identifier))
+    }
+
+    /// Whether any entity of the blueprint may be one that Port has found by a
+    /// search in this resync: then nobody here knows which.
+    pub fn is_searched(&self, blueprint: &str) -> bool {
+        self.searched.contains(blueprint)
     }
 
     /// Entities of a blueprint that were in Port before this resync and that it

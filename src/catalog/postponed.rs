@@ -41,12 +41,7 @@ impl Postponed {
     /// If an earlier object of the same resource config waits for its relation
     /// targets, the later one is laid over it: sent before, it would be
     /// overwritten with what is older. Gives back what found none.
-    pub(super) fn absorb(
-        &mut self,
-        fingerprint: Fingerprint,
-        pending: Pending,
-        merge: bool,
-    ) -> Option<Pending> {
+    pub(super) fn absorb(&mut self, fingerprint: Fingerprint, pending: Pending) -> Option<Pending> {
         let Self {
             entities,
             bytes,
@@ -66,7 +61,7 @@ impl Postponed {
             return Some(pending);
         };
         *bytes -= earlier.body.len();
-        earlier.absorb(pending, merge);
+        earlier.absorb(pending);
         *bytes += earlier.body.len();
         None
     }

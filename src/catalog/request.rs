@@ -1,7 +1,6 @@
 //! One bulk request: the entities in it, and what became of each.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,16 +17,24 @@ pub(super) struct Pending {
     pub(super) entity: Entity,
     /// None for an entity that Port shall search for: it has no identity here.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Whether what it does not mention keeps its value in Port.
+    pub(super) merge: bool,
     pub(super) body: Bytes,
 }
 
 impl Pending {
-    pub(super) fn new(config: usize, entity: Entity, fingerprint: Option<Fingerprint>) -> Self {
+    pub(super) fn new(
+        config: usize,
+        entity: Entity,
+        fingerprint: Option<Fingerprint>,
+        merge: bool,
+    ) -> Self {
         let body = body_of(&entity);
         Self {
             shares: vec![(config, 1)],
             entity,
             fingerprint,
+            merge,
             body,
         }
     }
@@ -37,15 +44,17 @@ impl Pending {
         self.shares.iter().map(|&(config, _)| config).collect()
     }
 
-    /// Lays what came later over it, field by field if Port merges, too.
-    pub(super) fn absorb(&mut self, later: Self, merge: bool) {
+    /// Lays what came later over it, field by field if Port is to merge that, too.
+    pub(super) fn absorb(&mut self, later: Self) {
         for (config, objects) in later.shares {
             match self.shares.iter_mut().find(|(known, _)| *known == config) {
                 Some((_, known)) => *known += objects,
                 None => self.shares.push((config, objects)),
             }
         }
-        if merge {
+        // Of a whole entity and a later part, Port keeps what that part lacks.
+        self.merge = later.merge;
+        if later.merge {
             overlay(&mut self.entity, later.entity);
             self.write_body();
         } else {
@@ -92,7 +101,7 @@ impl From<EntityFailure> for Failure {
 /// One bulk request, halved as often as it takes to single out what spoils it.
 pub(super) async fn store(
     port: PortClient,
-    options: Arc<UpsertOptions>,
+    options: UpsertOptions,
     blueprint: String,
     entities: Vec<Pending>,
 ) -> Vec<Verdict> {

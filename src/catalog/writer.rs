@@ -26,6 +26,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
+use super::comparison::lacks_any;
 use super::current::{Contribution, Current};
 use super::held::Held;
 use super::ledger::{Fingerprint, Ledger};
@@ -63,14 +64,14 @@ pub struct WriteLimits {
 /// Writes what it receives; see the module.
 pub struct Writer {
     port: PortClient,
-    options: Arc<UpsertOptions>,
+    options: UpsertOptions,
     limits: WriteLimits,
     /// By index of the resource config.
     contributions: Arc<[Contribution]>,
     mapped: MappedEntities,
     current: Current,
     held: Held,
-    buffers: BTreeMap<String, Buffer>,
+    buffers: BTreeMap<Address, Buffer>,
     in_flight: FuturesUnordered<BoxFuture<'static, Vec<Verdict>>>,
     busy: HashSet<Fingerprint>,
     postponed: Postponed,
@@ -78,7 +79,10 @@ pub struct Writer {
     settled: Arc<AtomicU64>,
 }
 
-/// Entities of one blueprint that wait for a full request.
+/// Where a request goes: the blueprint, and whether Port is to merge.
+type Address = (String, bool);
+
+/// Entities of one address that wait for a full request.
 #[derive(Default)]
 struct Buffer {
     entities: Vec<Pending>,
@@ -105,7 +109,7 @@ impl Writer {
         );
         Self {
             port,
-            options: Arc::new(options),
+            options,
             limits,
             written: vec![Written::default(); contributions.len()],
             contributions,
@@ -155,7 +159,10 @@ impl Writer {
     async fn accept(&mut self, config: usize, mut entity: Entity) {
         self.note_targets(&entity);
         let EntityIdentifier::Text(identifier) = &entity.identifier else {
-            self.enqueue(Pending::new(config, entity, None)).await;
+            let merge = self.is_to_merge(config, &entity);
+            self.mapped.searched.insert(entity.blueprint.clone());
+            self.enqueue(Pending::new(config, entity, None, merge))
+                .await;
             return;
         };
         let fingerprint = self
@@ -172,9 +179,10 @@ impl Writer {
             self.count_unchanged(&[(config, 1)]);
             return;
         }
-        let mut pending = Pending::new(config, entity, Some(fingerprint));
+        let merge = self.is_to_merge(config, &entity);
+        let mut pending = Pending::new(config, entity, Some(fingerprint), merge);
         if let Some(mut earlier) = self.held.release(fingerprint) {
-            earlier.absorb(pending, self.options.merge);
+            earlier.absorb(pending);
             pending = earlier;
         }
         if self.mapped.ledger.is_sent(fingerprint) {
@@ -189,6 +197,14 @@ impl Writer {
         } else {
             self.enqueue(pending).await;
         }
+    }
+
+    /// Whether Port is to keep what the entity does not mention: always when it
+    /// merges, and else where something that is mapped could not be fetched. The
+    /// value that Port has of that is not to be lost.
+    fn is_to_merge(&self, config: usize, entity: &Entity) -> bool {
+        let lacks = |contribution: &Contribution| lacks_any(&contribution.fields, entity);
+        self.options.merge || self.contributions.get(config).is_some_and(lacks)
     }
 
     /// Whether what comes later may make the entity equal to what Port has.
@@ -232,10 +248,9 @@ impl Writer {
             }
             // What waits for a request may be of another resource config, and
             // what is postponed is sent after it: it would overwrite this.
-            let merge = self.options.merge;
             let left = self
                 .postponed
-                .absorb(fingerprint, pending, merge)
+                .absorb(fingerprint, pending)
                 .and_then(|left| self.merge_into_waiting(fingerprint, left));
             match left {
                 Some(left) => pending = left,
@@ -298,57 +313,59 @@ impl Writer {
 
     /// If the entity still waits to be sent, what comes later is laid over it:
     /// one request must not hold an entity twice. Gives back what found none,
-    /// and what has grown too large for the request that it waited for.
+    /// and what does not fit into the request any more that it waited for.
     fn merge_into_waiting(
         &mut self,
         fingerprint: Fingerprint,
         pending: Pending,
     ) -> Option<Pending> {
-        let Some(buffer) = self.buffers.get_mut(&pending.entity.blueprint) else {
-            return Some(pending);
-        };
-        let Some(place) = buffer
-            .entities
-            .iter()
-            .position(|waiting| waiting.fingerprint == Some(fingerprint))
-        else {
-            return Some(pending);
-        };
-        let waiting = &mut buffer.entities[place];
-        buffer.bytes -= waiting.body.len();
-        waiting.absorb(pending, self.options.merge);
-        buffer.bytes += waiting.body.len();
-        if buffer.bytes + ENVELOPE_BYTES <= self.limits.batch_bytes {
-            return None;
+        for merge in [false, true] {
+            let address = (pending.entity.blueprint.clone(), merge);
+            let Some(buffer) = self.buffers.get_mut(&address) else {
+                continue;
+            };
+            let is_it = |waiting: &Pending| waiting.fingerprint == Some(fingerprint);
+            let Some(place) = buffer.entities.iter().position(is_it) else {
+                continue;
+            };
+            let waiting = &mut buffer.entities[place];
+            buffer.bytes -= waiting.body.len();
+            waiting.absorb(pending);
+            buffer.bytes += waiting.body.len();
+            let fits = buffer.bytes + ENVELOPE_BYTES <= self.limits.batch_bytes;
+            if fits && waiting.merge == merge {
+                return None;
+            }
+            let moved = buffer.entities.remove(place);
+            buffer.bytes -= moved.body.len() + 1;
+            return Some(moved);
         }
-        let grown = buffer.entities.remove(place);
-        buffer.bytes -= grown.body.len() + 1;
-        Some(grown)
+        Some(pending)
     }
 
     async fn buffer(&mut self, pending: Pending) {
-        let blueprint = pending.entity.blueprint.clone();
+        let address = (pending.entity.blueprint.clone(), pending.merge);
         let size = pending.body.len() + 1;
-        let buffer = self.buffers.entry(blueprint.clone()).or_default();
+        let buffer = self.buffers.entry(address.clone()).or_default();
         let full = buffer.entities.len() >= self.limits.batch_entities
             || buffer.bytes + size + ENVELOPE_BYTES > self.limits.batch_bytes;
         if full && !buffer.entities.is_empty() {
             let ready = std::mem::take(buffer);
-            self.send(blueprint.clone(), ready.entities).await;
+            self.send(address.clone(), ready.entities).await;
         }
-        let buffer = self.buffers.entry(blueprint.clone()).or_default();
+        let buffer = self.buffers.entry(address.clone()).or_default();
         buffer.bytes += size;
         buffer.entities.push(pending);
         if buffer.entities.len() >= self.limits.batch_entities {
             let ready = std::mem::take(buffer);
-            self.send(blueprint, ready.entities).await;
+            self.send(address, ready.entities).await;
         }
     }
 
     async fn flush_all(&mut self) {
-        for (blueprint, buffer) in std::mem::take(&mut self.buffers) {
+        for (address, buffer) in std::mem::take(&mut self.buffers) {
             if !buffer.entities.is_empty() {
-                self.send(blueprint, buffer.entities).await;
+                self.send(address, buffer.entities).await;
             }
         }
         while let Some(verdicts) = self.in_flight.next().await {
@@ -357,7 +374,7 @@ impl Writer {
     }
 
     /// Starts a request; waits for an answer first when enough are in flight.
-    async fn send(&mut self, blueprint: String, entities: Vec<Pending>) {
+    async fn send(&mut self, (blueprint, merge): Address, entities: Vec<Pending>) {
         while self.in_flight.len() >= self.limits.concurrency.max(1) {
             match self.in_flight.next().await {
                 Some(verdicts) => self.settle(verdicts),
@@ -366,15 +383,12 @@ impl Writer {
         }
         self.busy
             .extend(entities.iter().filter_map(|pending| pending.fingerprint));
-        self.in_flight.push(
-            store(
-                self.port.clone(),
-                Arc::clone(&self.options),
-                blueprint,
-                entities,
-            )
-            .boxed(),
-        );
+        let options = UpsertOptions {
+            merge,
+            ..self.options.clone()
+        };
+        self.in_flight
+            .push(store(self.port.clone(), options, blueprint, entities).boxed());
     }
 
     fn settle(&mut self, verdicts: Vec<Verdict>) {
@@ -400,7 +414,7 @@ impl Writer {
         let Some(fingerprint) = pending.fingerprint else {
             return;
         };
-        if self.mapped.ledger.store(fingerprint) && self.current.has(blueprint, fingerprint) {
+        if self.mapped.ledger.store(fingerprint) && self.current.had(blueprint, fingerprint) {
             let rewritten = &mut self.mapped.rewritten;
             *rewritten.entry(blueprint.clone()).or_default() += 1;
         }

@@ -129,9 +129,14 @@ impl ResourceConfig {
         self.mapping.blueprint.filter.literal()
     }
 
-    /// Whether Port finds the entities by their properties.
+    /// Whether Port finds the entities, or some of them, by their properties: the
+    /// document spells out a search, or an expression seems to build one.
     pub fn finds_by_search(&self) -> bool {
-        matches!(self.mapping.identifier, Template::Search(_))
+        let Template::Expression(expression) = &self.mapping.identifier else {
+            return true;
+        };
+        let mut after_rules = expression.filter.text().split("rules").skip(1);
+        after_rules.any(|rest| rest.trim_start_matches(['"', ' ']).starts_with(':'))
     }
 
     /// Whether two objects may give one identifier. The `id` that the vendor

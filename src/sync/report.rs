@@ -104,7 +104,7 @@ impl ResyncReport {
         let is_done = |kind: &KindReport| kind.is_complete() && kind.failed() == 0;
         if self.kinds.iter().all(is_done) && self.deletion.is_done() {
             Ending::Done
-        } else if self.kinds.iter().all(broken) && self.settled() == 0 {
+        } else if !self.kinds.is_empty() && self.kinds.iter().all(broken) && self.settled() == 0 {
             Ending::Failed
         } else {
             Ending::Partly
@@ -131,5 +131,27 @@ impl ResyncReport {
     /// Entities that are in Port as they should be.
     fn settled(&self) -> u64 {
         self.stored() + self.unchanged()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Withheld, WithheldReason};
+
+    #[test]
+    fn a_deletion_withheld_for_an_empty_mapping_is_no_failure() {
+        let withheld = Withheld {
+            blueprint: "thing".to_owned(),
+            entities: 5,
+            rate: Some(1.0),
+            reason: WithheldReason::Threshold,
+        };
+        let mut report = ResyncReport::default();
+        assert_eq!(report.ending(), Ending::Done);
+
+        report.deletion.withheld.push(withheld);
+
+        assert_eq!(report.ending(), Ending::Partly);
     }
 }

@@ -8,7 +8,7 @@
 //! Asked to stop, it asks the sources for nothing more, writes what it has and
 //! deletes nothing.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -227,17 +227,28 @@ impl Resync {
             Arc::clone(&attempt.progress.stored),
         );
         let (sender, receiver) = mpsc::channel(WAITING_ENTITIES);
+        let listings: Vec<_> = self
+            .sources
+            .iter()
+            .map(|source| (source, source.datasets(configs, attempt.started)))
+            .collect();
         let running = Running {
             tallies: &tallies,
+            open: open(configs, listings.iter().flat_map(|(_, datasets)| datasets)),
             kinds,
             limits: &self.jq_limits,
             reporter,
         };
+        for (config, open) in configs.iter().zip(&running.open) {
+            if open.load(Ordering::Relaxed) == 0 {
+                running.fail(config, "no source lists this kind".to_owned());
+            }
+        }
         let read_all = async {
-            let listings = join_all(self.sources.iter().map(|source| {
-                let datasets = source.datasets(configs, attempt.started);
-                running.run_source(&**source, datasets, sender.clone())
-            }));
+            let listings =
+                join_all(listings.into_iter().map(|(source, datasets)| {
+                    running.run_source(&**source, datasets, sender.clone())
+                }));
             tokio::select! {
                 _ = listings => {}
                 () = attempt.stop.cancelled() => running.break_off(configs),
@@ -332,6 +343,9 @@ struct Attempt<'a> {
 /// What the datasets of a running resync share.
 struct Running<'a> {
     tallies: &'a [Mutex<KindReport>],
+    /// Datasets of each resource config that have not ended: several accounts
+    /// have one each.
+    open: Vec<AtomicU32>,
     kinds: &'a [KindProgress],
     limits: &'a jq::Limits,
     reporter: &'a Reporter,
@@ -405,7 +419,9 @@ impl Running<'_> {
             self.note(config, |tally| {
                 tally.duration = tally.duration.max(clock.elapsed());
             });
-            if let Some(kind) = self.kinds.get(config.index) {
+            let left = self.open.get(config.index);
+            let was_last = left.is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) == 1);
+            if was_last && let Some(kind) = self.kinds.get(config.index) {
                 kind.ended.store(true, Ordering::Relaxed);
             }
         }
@@ -438,8 +454,8 @@ impl Running<'_> {
 
     /// Every kind that has not ended is incomplete.
     fn break_off(&self, configs: &[Arc<ResourceConfig>]) {
-        for (config, kind) in configs.iter().zip(self.kinds) {
-            if !kind.ended.load(Ordering::Relaxed) {
+        for (config, open) in configs.iter().zip(&self.open) {
+            if open.load(Ordering::Relaxed) > 0 {
                 self.fail(config, "the resync was stopped".to_owned());
             }
         }
@@ -454,6 +470,21 @@ impl Running<'_> {
             change(&mut tally.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+/// How many of the datasets each resource config reads.
+fn open<'a>(
+    configs: &[Arc<ResourceConfig>],
+    datasets: impl Iterator<Item = &'a Dataset>,
+) -> Vec<AtomicU32> {
+    let counts: Vec<AtomicU32> = configs.iter().map(|_| AtomicU32::new(0)).collect();
+    let consumers = datasets.flat_map(|dataset| dataset.views().iter().flat_map(|of| of.iter()));
+    for consumer in consumers {
+        if let Some(count) = counts.get(consumer.config.index) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    counts
 }
 
 /// What to call each resource config: its kind, and its place where that alone

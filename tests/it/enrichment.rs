@@ -123,8 +123,15 @@ async fn addresses_stay_as_they_were_when_the_users_cannot_be_listed() {
     let emails = json!({"list": "[.users[].__email]", "text": ".name"});
     let schedules = things("schedules", &json!({}), &emails);
     let users = things("users", &json!({}), &json!({"text": ".name"}));
-    for resources in [json!([schedules]), json!([schedules, users])] {
+    for (resources, merge) in [
+        (json!([schedules]), true),
+        (json!([schedules, users]), true),
+        (json!([schedules]), false),
+    ] {
         let sandbox = sandbox_with(resources.clone()).await;
+        sandbox
+            .port
+            .set_mapping(json!({"resources": resources, "enableMergeEntity": merge}));
         run(&sandbox).await.expect_code(0);
         let before = sandbox.port.entities("thing");
         for schedule in sandbox.pagerduty.objects("schedules") {

@@ -242,3 +242,22 @@ async fn a_blueprint_that_an_expression_decides_is_compared_too() {
     assert_eq!(totals(&outcome), (1, 1));
     assert_eq!(written(&sandbox), ["c1"]);
 }
+
+#[tokio::test]
+async fn pages_that_lead_in_a_circle_are_not_followed_for_ever() {
+    let sandbox = component_sandbox(&json!({})).await;
+    run_in(&sandbox).await.expect_code(0);
+    sandbox.clear_requests();
+    let page = |next: &str| {
+        let known =
+            json!({"identifier": "c7", "title": "Name 7", "properties": {"name": "Name 7"}});
+        Answer::json(200, &json!({"ok": true, "entities": [known], "next": next}))
+    };
+    let after_a = Matcher::post(PAGED).with_body("\"from\":\"a\"");
+    sandbox.port.fault(after_a, page("b"), 1_000);
+    sandbox.port.fault(Matcher::post(PAGED), page("a"), 1_000);
+
+    let outcome = run_in(&sandbox).await.expect_code(0);
+
+    assert_eq!(totals(&outcome), (119, 1));
+}

@@ -3,8 +3,9 @@
 //! Told to delete dependents, Port deletes whatever relates to the entity, and
 //! what relates to that, and so on. Entities of other data sources may go that
 //! way, since that is what the flag means. An entity that this resync mapped, or
-//! one of this installation that is not to be deleted itself, may not; the
-//! candidate that would take it along stays.
+//! one of this installation that is not to be deleted itself, may not, nor may
+//! any of a blueprint of which something is withheld or an incomplete kind feeds;
+//! the candidate that would take it along stays.
 //!
 //! So the graph of dependents is followed from the candidates outwards, level by
 //! level, asking Port for groups of entities at a time. Only blueprints with a
@@ -28,7 +29,7 @@ use serde_json::{Map, Value};
 
 use super::paging::{Cursor, ListingError};
 use super::relations::Relations;
-use super::{AT_A_TIME, Names, UNKNOWN_DEPENDENTS, WithheldReason};
+use super::{AT_A_TIME, DeletionRules, Names, UNKNOWN_DEPENDENTS, Withheld, WithheldReason};
 use crate::api::{PortClient, RelatedEntity};
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
@@ -48,6 +49,8 @@ const MOST_DEPENDENTS: usize = 500_000;
 pub(super) struct Check<'a> {
     pub(super) port: &'a PortClient,
     pub(super) mapped: &'a MappedEntities,
+    pub(super) rules: &'a DeletionRules,
+    pub(super) withheld: &'a [Withheld],
     pub(super) relations: &'a Relations,
     /// Of this installation, not mapped, and not to be deleted.
     pub(super) staying: &'a HashSet<Fingerprint>,
@@ -131,7 +134,12 @@ impl<'a> Check<'a> {
             return;
         }
         graph.targets.entry(entity).or_default().extend(targets);
-        if self.mapped.contains(blueprint, &identifier) || self.staying.contains(&entity) {
+        let has_to_stay =
+            self.mapped.contains(blueprint, &identifier) || self.staying.contains(&entity);
+        // What was written since the resync began was not listed, and by a clock
+        // that is behind Port's that may be everything.
+        let may_have_to = || !graph.seen.contains(&entity) && self.is_doubtful(blueprint);
+        if has_to_stay || may_have_to() {
             let example = format!("{blueprint}/{identifier}");
             graph
                 .reasons
@@ -142,6 +150,13 @@ impl<'a> Check<'a> {
                 .or_default()
                 .push(identifier);
         }
+    }
+
+    fn is_doubtful(&self, blueprint: &str) -> bool {
+        let is_of_it = |withheld: &Withheld| withheld.blueprint == blueprint;
+        self.mapped.is_searched(blueprint)
+            || self.rules.is_doubtful(blueprint)
+            || self.withheld.iter().any(is_of_it)
     }
 
     fn suspect(&self, blueprint: &str, identifier: &str, entity: Fingerprint, graph: &mut Graph) {

@@ -78,13 +78,25 @@ pub struct Feed {
     /// Whether it was listed to its end and mapped without an error.
     pub is_complete: bool,
     /// Whether Port finds its entities by a search, so that nobody here knows
-    /// which they are.
+    /// which they are. An expression may make one up, too; of that the mapped
+    /// entities tell.
     pub searches: bool,
 }
 
 impl Feed {
     fn may_feed(&self, blueprint: &str) -> bool {
         self.blueprint.as_deref().is_none_or(|fed| fed == blueprint)
+    }
+}
+
+impl DeletionRules {
+    /// Whether an entity of the blueprint that this resync did not map may be
+    /// there all the same: a kind that feeds it is incomplete, or is found by
+    /// searches.
+    fn is_doubtful(&self, blueprint: &str) -> bool {
+        let is_doubtful = |feed: &Feed| !feed.is_complete || feed.searches;
+        let mut feeds = self.feeds.iter();
+        feeds.any(|feed| is_doubtful(feed) && feed.may_feed(blueprint))
     }
 }
 
@@ -227,6 +239,7 @@ async fn delete_listed(
         mut names,
         kept,
         mut staying,
+        ..
     } = listing;
     let mut deletion = Deletion {
         kept,
@@ -270,6 +283,8 @@ async fn delete_listed(
     let check = cascade::Check {
         port,
         mapped,
+        rules,
+        withheld: &deletion.withheld,
         relations: &relations,
         staying: &staying,
     };

@@ -22,8 +22,9 @@ use crate::causes::one_line;
 /// Port's limit for one request.
 const LARGEST_BATCH: usize = 100;
 
-/// Requests without an answer, one after the other, after which the rest is not
-/// tried: each took minutes of patience, and the next resync tries again.
+/// Requests without an answer, or only told to come back later, one after the
+/// other, after which the rest is not tried: each took minutes of patience, and
+/// the next resync tries again.
 const GIVE_UP_AFTER: u32 = 4;
 
 /// How often what others relate to is tried, the first time included. Once is
@@ -258,7 +259,9 @@ impl Patience {
             self.unanswered.store(0, Ordering::Relaxed);
             return Ok(());
         };
-        if matches!(error.status(), Some(400..500)) {
+        let is_answer = matches!(error.status(), Some(400..500));
+        let is_put_off = matches!(error.status(), Some(408 | 429));
+        if is_answer && !is_put_off {
             self.unanswered.store(0, Ordering::Relaxed);
         } else {
             self.unanswered.fetch_add(1, Ordering::Relaxed);

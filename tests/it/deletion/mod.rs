@@ -1,7 +1,9 @@
 //! What the sources no longer have is deleted from Port, and nothing else.
 //!
-//! Whatever a share has to be below is in `shares`; here it is 1.
+//! Whatever a share has to be below is in `shares`; here it is 1. What is not
+//! known well enough, and clocks that do not agree, are in `doubts`.
 
+mod doubts;
 mod shares;
 
 use std::collections::BTreeSet;
@@ -21,7 +23,10 @@ const BULK_DELETE: &str = "/v1/blueprints/*/bulk/entities/delete";
 /// A Statuspage with one page and these components, and a Port with blueprints
 /// for pages, parts, and notes of somebody else's.
 async fn company(components: &[&str]) -> Sandbox {
-    let sandbox = small_sandbox().await;
+    fill(small_sandbox().await, components)
+}
+
+fn fill(sandbox: Sandbox, components: &[&str]) -> Sandbox {
     sandbox.statuspage.clear();
     sandbox
         .statuspage

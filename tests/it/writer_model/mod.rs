@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use portolan::api::{PortClient, UpsertOptions};
-use portolan::catalog::{ToWrite, WriteLimits, Writer, Written};
+use portolan::catalog::{MappedEntities, ToWrite, WriteLimits, Writer, Written};
 use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::{IntegrationSettings, OutboundSettings, PortSettings, ProxySettings};
 use proptest::prelude::*;
@@ -100,6 +100,16 @@ async fn write(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Writ
 async fn write_over(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Written>, u64) {
     sandbox.port.clear_faults();
     sandbox.port.clear_requests();
+    let ((written, _), settled) = write_all(sandbox, client, case).await;
+    (written, settled)
+}
+
+/// The same with what the writer remembers, and the faults that there are.
+async fn write_all(
+    sandbox: &Sandbox,
+    client: &PortClient,
+    case: &Case,
+) -> ((Vec<Written>, MappedEntities), u64) {
     for (blueprint, fault) in &case.faults {
         let answer = match fault {
             Fault::Status(status) => Answer::status(*status),
@@ -158,7 +168,7 @@ async fn write_over(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec
         }
     };
     let (written, ()) = tokio::join!(writer.run(receiver), sending);
-    (written.0, stored.load(Ordering::Relaxed))
+    (written, stored.load(Ordering::Relaxed))
 }
 
 /// Fails where Port, the counts or the requests are not what they should be.
@@ -406,4 +416,35 @@ async fn collisions_are_counted_though_another_config_wrote_in_between() {
     assert_eq!(written[0].collision.as_deref(), Some("x"));
     assert_eq!(written[1].collisions, 0);
     check(&sandbox, &case, &written, stored).unwrap();
+}
+
+#[tokio::test]
+async fn what_port_creates_for_a_relation_was_not_there_before() {
+    let needing = |identifier| Object {
+        nulls: 0,
+        targets: [0, 0],
+        ..object(0, 0, identifier)
+    };
+    let case = Case {
+        configs: vec![FIRST_RELATION << 1, TITLE],
+        objects: vec![needing(0), needing(1), object(1, 1, 0)],
+        faults: Vec::new(),
+        merge: true,
+        create_missing: true,
+        batch_entities: 1,
+        batch_bytes: 1 << 20,
+        concurrency: 1,
+    };
+    let (sandbox, client) = port().await;
+    // The first blueprint is written to before the second is read.
+    sandbox.port.fault(
+        Matcher::get("/v1/blueprints/page"),
+        Answer::real().after(Duration::from_millis(200)),
+        1,
+    );
+
+    let (written, mapped) = write_all(&sandbox, &client, &case).await.0;
+
+    assert_eq!(written[1].stored, 1);
+    assert_eq!(mapped.rewritten_in_all(), 0);
 }
