@@ -8,7 +8,7 @@
 //! Asked to stop, it asks the sources for nothing more, writes what it has and
 //! deletes nothing.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -227,17 +227,30 @@ impl Resync {
             Arc::clone(&attempt.progress.stored),
         );
         let (sender, receiver) = mpsc::channel(WAITING_ENTITIES);
+        let listings: Vec<_> = self
+            .sources
+            .iter()
+            .map(|source| (source, source.datasets(configs, attempt.started)))
+            .collect();
+        let unread: Vec<_> = configs.iter().map(|_| AtomicUsize::new(0)).collect();
+        let datasets = listings.iter().flat_map(|(_, datasets)| datasets);
+        for consumer in datasets.flat_map(Dataset::consumers) {
+            if let Some(unread) = unread.get(consumer.config.index) {
+                unread.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         let running = Running {
             tallies: &tallies,
             kinds,
+            unread: &unread,
             limits: &self.jq_limits,
             reporter,
         };
         let read_all = async {
-            let listings = join_all(self.sources.iter().map(|source| {
-                let datasets = source.datasets(configs, attempt.started);
-                running.run_source(&**source, datasets, sender.clone())
-            }));
+            let listings =
+                join_all(listings.into_iter().map(|(source, datasets)| {
+                    running.run_source(&**source, datasets, sender.clone())
+                }));
             tokio::select! {
                 _ = listings => {}
                 () = attempt.stop.cancelled() => running.break_off(configs),
@@ -333,6 +346,9 @@ struct Attempt<'a> {
 struct Running<'a> {
     tallies: &'a [Mutex<KindReport>],
     kinds: &'a [KindProgress],
+    /// How many listings of each resource config have not ended: each account
+    /// that has the kind is listed on its own.
+    unread: &'a [AtomicUsize],
     limits: &'a jq::Limits,
     reporter: &'a Reporter,
 }
@@ -405,7 +421,9 @@ impl Running<'_> {
             self.note(config, |tally| {
                 tally.duration = tally.duration.max(clock.elapsed());
             });
-            if let Some(kind) = self.kinds.get(config.index) {
+            let unread = self.unread.get(config.index);
+            let was_last = unread.is_some_and(|it| it.fetch_sub(1, Ordering::Relaxed) == 1);
+            if let Some(kind) = self.kinds.get(config.index).filter(|_| was_last) {
                 kind.ended.store(true, Ordering::Relaxed);
             }
         }
