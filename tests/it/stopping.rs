@@ -7,7 +7,7 @@ use portolan::sandbox::{Answer, Matcher, Sandbox};
 use serde_json::json;
 
 use crate::installed::{blueprint, install, resource};
-use crate::program::{small_sandbox, with, without};
+use crate::program::{portolan, small_sandbox, with, without};
 use crate::running::{Running, polling};
 
 /// Longer than any test waits.
@@ -109,6 +109,31 @@ async fn a_resync_that_is_stopped_writes_what_it_has() {
     assert_eq!(statuses(&sandbox), ["running", "aborted"]);
     // What there is to say of it is said.
     assert!(outcome.stdout.contains("component (incomplete)"));
+}
+
+#[tokio::test]
+async fn a_resync_that_is_whole_when_the_signal_comes_is_told_as_completed() {
+    let sandbox = small_sandbox().await;
+    portolan(&["run"], &sandbox.environment())
+        .await
+        .expect_code(0);
+    let before = statuses(&sandbox).len();
+    // Everything is written, and what is gone is looked for.
+    let listing = Matcher::post("*/datasource-entities");
+    let slow = Answer::real().after(Duration::from_secs(1));
+    sandbox.port.fault(listing.clone(), slow, 1);
+    let asked = sandbox.port.requested(&listing);
+
+    let running = Running::start(&sandbox.environment()).await;
+    running
+        .until("it looks for what is gone", || {
+            sandbox.port.requested(&listing) > asked
+        })
+        .await;
+    let outcome = running.terminate().await.expect_code(143);
+
+    assert_eq!(statuses(&sandbox)[before..], ["running", "completed"]);
+    assert!(outcome.stderr.contains("Resync done"), "{}", outcome.stderr);
 }
 
 #[tokio::test]
