@@ -297,6 +297,28 @@ async fn a_long_resync_gives_signs_of_life() {
 }
 
 #[tokio::test]
+async fn a_sign_of_life_that_is_lost_is_not_the_last() {
+    let sandbox = seven_components().await;
+    let heartbeats = Matcher::post("/ingest/metrics/heartbeat");
+    sandbox.port.fault(heartbeats, Answer::status(502), 1);
+    sandbox.statuspage.fault(
+        Matcher::get("/v1/pages/*/components"),
+        Answer::real().after(Duration::from_millis(2_500)),
+        1,
+    );
+    let environment = with(
+        sandbox.environment(),
+        "OCEAN__STATUS_HEARTBEAT_INTERVAL_SECONDS",
+        "1",
+    );
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(0);
+
+    assert_eq!(warnings(&outcome, "sign of life"), 1);
+    assert!(!ingested(&sandbox, "metrics/heartbeat").is_empty());
+}
+
+#[tokio::test]
 async fn the_webhook_gets_the_metrics_but_not_the_token() {
     let sandbox = seven_components().await;
     let elsewhere = small_sandbox().await;
@@ -340,16 +362,15 @@ async fn reports_that_fail_are_said_once_each_and_harm_nothing() {
 
     let outcome = portolan(&["run"], &environment).await.expect_code(0);
 
-    for what in ["send raw examples", "send metrics", "signs of life"] {
+    for what in ["send raw examples", "send metrics", "sign of life"] {
         assert_eq!(warnings(&outcome, what), 1, "{what}");
     }
     assert_eq!(outcome.logged("WARNING").len(), 3);
     assert_eq!(sandbox.port.entity_counts()["part"], 8);
     // Nothing of it is repeated.
-    let heartbeats = Matcher::post("/ingest/metrics/heartbeat");
     let metrics = Matcher::path("/ingest/metrics/syncMetrics*");
     let examples = Matcher::post("*/examples");
-    for matcher in [heartbeats, metrics, examples] {
+    for matcher in [metrics, examples] {
         assert_eq!(sandbox.port.requested(&matcher), 1);
     }
 }
