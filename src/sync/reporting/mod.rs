@@ -8,8 +8,9 @@
 //!
 //! All of it is best effort. The resync never waits for it: what does not fit
 //! into a channel is left out. What fails is said once, with its cause, and is
-//! then left alone until the next resync; only signs of life go on, since one
-//! that gets lost in an hour must not look like the end. After the resync
+//! then left alone until the next resync, but for two: signs of life go on, since
+//! one that gets lost in an hour must not look like the end, and the last states
+//! of the kinds are tried even if an earlier one did not arrive. After the resync
 //! everything here has [`GRACE`] to finish, whatever Port does.
 
 mod examples;
