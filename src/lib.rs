@@ -29,12 +29,13 @@
 //! | [`telemetry`] | log lines, with secrets masked; every metric as a typed function |
 //! | [`web`] | inbound HTTP: health, metrics, and Port's wish for a resync |
 //! | [`causes`] | an error, its causes and its remedy on one line |
+//! | [`event_listener`] | what asks for a resync: the start, Port, the schedule |
 //! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
 //! | [`resource_config`] | the mapping document: kinds, selectors, expressions; checked whole |
 //! | [`source`] | which lists the mapping needs, each fetched once; enrichment |
 //! | [`mapping`] | raw objects to entities; pure, no I/O and no clock |
 //! | [`jq`] | expressions compiled once and run within limits |
-//! | [`catalog`] | first-start blueprints and mapping; writes entities to Port |
+//! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`store`] | the local state database: the history of runs |
@@ -45,6 +46,8 @@
 //! - `main` → `cli`, `commands`; `commands` → all.
 //! - `sync` → `source`, `mapping`, `catalog`, `resource_config`, and `api::port` for the
 //!   mapping, the state and what is reported.
+//! - `event_listener` → `api::port`, to ask for requests; `sync` for the types of what it
+//!   asks for. Who runs resyncs is handed what it hears.
 //! - `source` → `api::{statuspage, pagerduty}`, `resource_config`, `mapping` and `jq` for the
 //!   types of what it hands on.
 //! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.

@@ -184,7 +184,7 @@ async fn read(
         .replace(read);
     // Where the file has no time it is read for every request.
     if before.is_none_or(|before| before.authorization.token() != authorization.token()) {
-        telemetry::learn(&authorization.token);
+        telemetry::learn(&path.display().to_string(), &authorization.token);
     }
     Ok(authorization)
 }

@@ -31,7 +31,7 @@ pub(super) fn explode<'a>(
             None
         }
         Ok(Some(other)) => {
-            mapped.failed += 1;
+            mapped.lose_object();
             mapped.findings.note(
                 &items.expression,
                 (Severity::Error, Cause::WrongType),
@@ -46,7 +46,7 @@ pub(super) fn explode<'a>(
             None
         }
         Err(error) => {
-            mapped.failed += 1;
+            mapped.lose_object();
             mapped.findings.note(
                 &items.expression,
                 (Severity::Error, Cause::Failed),
@@ -60,7 +60,7 @@ pub(super) fn explode<'a>(
     let parent = elements.is_some().then(|| copied(items, parent)).flatten();
     if elements.is_some() && parent.is_none() {
         // Ocean's `del(.)`, which leaves nothing; said when the document is read, too.
-        mapped.failed += 1;
+        mapped.lose_object();
         mapped.findings.note(
             &items.expression,
             (Severity::Error, Cause::Refused),

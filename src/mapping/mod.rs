@@ -35,13 +35,22 @@ use crate::jq::Limits;
 #[derive(Clone, Debug, Default)]
 pub struct Mapped {
     pub entities: Vec<Entity>,
-    /// Raw objects looked at, counted after `itemsToParse`.
+    /// Raw objects looked at, counted after `itemsToParse`: the sum of what was
+    /// filtered out, what failed and the entities.
     pub examined: u64,
     pub filtered_out: u64,
     /// Objects that gave no entity although they were not filtered out. Each
     /// has an error among the findings.
     pub failed: u64,
     pub findings: Findings,
+}
+
+impl Mapped {
+    /// Counts an object whose items are not known as one that was lost.
+    fn lose_object(&mut self) {
+        self.examined += 1;
+        self.failed += 1;
+    }
 }
 
 /// Runs every consumer on every object; one result per consumer, in order.

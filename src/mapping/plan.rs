@@ -152,8 +152,7 @@ impl<'a> Plan<'a> {
             return;
         };
         if subject(view.clone()).is_blind(part, &missing, &mut mapped.findings) {
-            mapped.examined += 1;
-            mapped.failed += 1;
+            mapped.lose_object();
             return;
         }
         for child in items::explode(items, &view, mapped, &|| object.label()) {

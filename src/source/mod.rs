@@ -87,6 +87,11 @@ impl Dataset {
         &self.views
     }
 
+    /// Everyone who gets something from it.
+    pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.views.iter().flat_map(|consumers| consumers.iter())
+    }
+
     /// Lists everything into `pages`. `Ok` means: to the end.
     pub async fn list(self, pages: Pages) -> Result<(), SourceError> {
         (self.list)(pages).await

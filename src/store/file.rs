@@ -5,9 +5,10 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use rusqlite_migration::MigrationDefinitionError;
 use thiserror::Error;
 use tokio::net::UnixStream;
@@ -144,6 +145,22 @@ fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(tables == 0 || application == schema::APPLICATION_ID)
 }
 
+/// SQLite waits for nobody while it does this, not even within the timeout.
+fn change_to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < PATIENCE =>
+            {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Sets the connection up and migrates.
 ///
 /// - WAL: who reads the file meanwhile neither waits nor makes us wait.
@@ -152,14 +169,18 @@ fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
 ///   are a few commits a run, so it costs nothing to speak of.
 /// - `temp_store`: the root file system may be read-only.
 fn prepare(mut connection: Connection) -> Result<Connection, OpenError> {
+    change_to_wal(&connection)?;
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
+        "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;",
     )?;
-    match schema::MIGRATIONS.to_latest(&mut connection) {
+    // What another process did in between is not to be done again.
+    let migrated = schema::MIGRATIONS
+        .to_latest(&mut connection)
+        .or_else(|_| schema::MIGRATIONS.to_latest(&mut connection));
+    match migrated {
         Ok(()) => Ok(connection),
         Err(rusqlite_migration::Error::MigrationDefinition(
             MigrationDefinitionError::DatabaseTooFarAhead,

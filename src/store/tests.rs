@@ -200,6 +200,21 @@ async fn the_newest_thousand_runs_are_remembered() {
     assert_eq!(store.attempt("count", left).await, Some(1_000));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_opens_a_new_file_together_shares_it() {
+    for _ in 0..50 {
+        let (_directory, path) = directory_with_path();
+        let opening = [&path, &path, &path].map(|path| {
+            let path = path.clone();
+            tokio::spawn(async move { Store::open(&path).await })
+        });
+        for opened in opening {
+            let store = opened.await.unwrap();
+            assert_eq!(store.shared.place, path.display().to_string());
+        }
+    }
+}
+
 #[tokio::test]
 async fn many_tasks_may_use_it_at_once() {
     let logged = Logged::start();

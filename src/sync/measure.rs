@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -23,9 +24,11 @@ pub(super) async fn measured<E>(
 ) -> Result<ResyncReport, E> {
     let mut running = Running::begin(trigger);
     let outcome = resync.await;
-    running.result = match &outcome {
-        Ok(report) => result(report),
-        Err(_) => ResyncResult::Failed,
+    running.result = if let Ok(report) = &outcome {
+        result(report)
+    } else {
+        not_begun(running.began.elapsed()).publish();
+        ResyncResult::Failed
     };
     outcome
 }
@@ -119,9 +122,10 @@ fn deletion(deletion: &Deletion) {
     for withheld in &deletion.withheld {
         metrics::deletion_withheld(withheld.reason.as_str(), withheld.entities);
     }
-    metrics::stale_entities(deletion.withheld_in_all());
-    if deletion.error.is_some() {
-        metrics::deletion_failed();
+    match deletion.error {
+        // What is stale is not known, so what was known stands.
+        Some(_) => metrics::deletion_failed(),
+        None => metrics::stale_entities(deletion.withheld_in_all()),
     }
 }
 
@@ -160,9 +164,18 @@ fn ocean(report: &ResyncReport) -> LastResync {
     last
 }
 
+/// A resync that has nothing to tell of any kind is shown as well, or the one
+/// before would be taken for it.
+fn not_begun(duration: Duration) -> LastResync {
+    let last = LastResync::default();
+    last.duration("__resync__", "resync", duration);
+    last.success("__resync__", "resync", false);
+    last
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use tokio::sync::Mutex;
 
     use super::*;
     use crate::catalog::{Withheld, WithheldReason, Written};
@@ -198,9 +211,12 @@ mod tests {
         }
     }
 
-    // One test, since others would count in the same registry.
+    /// All count in one registry.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
     #[tokio::test(start_paused = true)]
     async fn what_a_resync_did_is_added_up_and_the_last_one_shown_in_oceans_words() {
+        let _turn = ONE_AT_A_TIME.lock().await;
         let mut broken = kind("measured broken", 2);
         broken.errors = vec!["could not be listed".to_owned()];
         let report = ResyncReport {
@@ -268,8 +284,40 @@ mod tests {
         assert_eq!(value("portolan_stale_entities"), "0");
     }
 
+    #[tokio::test]
+    async fn what_the_last_resync_could_not_find_out_is_not_shown_as_good() {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let withheld = Withheld {
+            blueprint: "service".to_owned(),
+            entities: 5,
+            rate: None,
+            reason: WithheldReason::Threshold,
+        };
+        let of_deletion = |deletion| ResyncReport {
+            deletion,
+            ..ResyncReport::default()
+        };
+        measure(&of_deletion(Deletion {
+            withheld: vec![withheld],
+            ..Deletion::default()
+        }));
+        measure(&of_deletion(Deletion {
+            error: Some("could not read".to_owned()),
+            ..Deletion::default()
+        }));
+        assert_eq!(value("portolan_stale_entities"), "5");
+
+        let whole = r#"success{kind="__resync__",phase="resync"}"#;
+        measure(&ResyncReport::default());
+        assert_eq!(value(whole), "1");
+        let failed = measured(Trigger::Start, async { Err(()) });
+        failed.await.unwrap_err();
+        assert_eq!(value(whole), "0");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_resync_is_counted_whether_it_ends_fails_or_is_dropped() {
+        let _turn = ONE_AT_A_TIME.lock().await;
         let count = |result| {
             let labels = format!(r#"trigger="webhook",result="{result}""#);
             value(&format!("portolan_resyncs_total{{{labels}}}"))

@@ -120,7 +120,9 @@ impl Resync {
             .await;
         let outcome = measure::measured(request.trigger, Box::pin(self.attempt(&attempt))).await;
         let status = match &outcome {
-            _ if stop.is_cancelled() => ResyncStatus::Aborted,
+            Ok(report) if report.stopped => ResyncStatus::Aborted,
+            // Whatever kept it from beginning, it was not to go on.
+            Err(_) if stop.is_cancelled() => ResyncStatus::Aborted,
             Ok(report) if report.ending() != Ending::Failed && !report.is_incomplete() => {
                 ResyncStatus::Completed
             }

@@ -11,7 +11,6 @@
 //! (and tell the secret by what is missing).
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -28,15 +27,17 @@ pub(super) const REDACTED: &str = "[REDACTED]";
 /// Shorter secrets are not looked for inside of text.
 const SHORTEST_LITERAL: usize = 4;
 
-/// How many secrets learnt later are remembered. Tokens are renewed for as
-/// long as the process lives; those before the last few have expired.
-const LEARNT: usize = 16;
+/// How many secrets learnt later are remembered of each holder. Tokens are
+/// renewed for as long as the process lives; those before the last few have
+/// expired.
+const LEARNT: usize = 8;
 
 /// Masks secrets; cheap to clone, and what one clone learns all know.
 #[derive(Clone)]
 pub struct Masker {
     given: Arc<Secrets>,
-    learnt: Arc<RwLock<VecDeque<Secrets>>>,
+    /// With whose they are, oldest first.
+    learnt: Arc<RwLock<Vec<(String, Secrets)>>>,
 }
 
 #[derive(Default)]
@@ -91,14 +92,19 @@ impl Masker {
     }
 
     /// Masks this from now on, too: a token that was not among the settings,
-    /// but issued by a login or read from a file.
-    pub fn learn(&self, secret: &SecretString) {
+    /// but issued by a login or read from a file. Only what `holder` had before
+    /// makes room for it: a token that is renewed every hour must not drive out
+    /// another that is good for a year.
+    pub fn learn(&self, holder: &str, secret: &SecretString) {
         let mut secrets = Secrets::default();
         secrets.add(secret);
         let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.push_back(secrets);
-        if learnt.len() > LEARNT {
-            learnt.pop_front();
+        learnt.push((holder.to_owned(), secrets));
+        let is_of_holder = |(known, _): &(String, Secrets)| known == holder;
+        if learnt.iter().filter(|known| is_of_holder(known)).count() > LEARNT
+            && let Some(oldest) = learnt.iter().position(is_of_holder)
+        {
+            learnt.remove(oldest);
         }
     }
 
@@ -106,7 +112,8 @@ impl Masker {
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
         let mut matches = Vec::new();
-        for secrets in std::iter::once(&*self.given).chain(learnt.iter()) {
+        let learnt_later = learnt.iter().map(|(_, secrets)| secrets);
+        for secrets in std::iter::once(&*self.given).chain(learnt_later) {
             if secrets.equal(text) {
                 return Cow::Borrowed(REDACTED);
             }
@@ -324,14 +331,16 @@ mod tests {
         let masker = masker(&[]);
         let clone = masker.clone();
 
-        masker.learn(&"issued-token".into());
+        masker.learn("a file", &"lasting-token".into());
+        masker.learn("Port", &"issued-token".into());
         assert_eq!(clone.mask("an issued-token"), "an [REDACTED]");
         for renewal in 0..LEARNT {
-            masker.learn(&format!("renewed-{renewal}").into());
+            masker.learn("Port", &format!("renewed-{renewal}").into());
         }
 
         assert_eq!(clone.mask("renewed-0"), "[REDACTED]");
         assert_eq!(clone.mask("an issued-token"), "an issued-token");
+        assert_eq!(clone.mask("lasting-token"), "[REDACTED]");
     }
 
     #[test]

@@ -75,10 +75,11 @@ pub struct AlreadySetUp(#[source] tracing::subscriber::SetGlobalDefaultError);
 /// The masker of the process' log, once there is one.
 static MASKER: OnceLock<Masker> = OnceLock::new();
 
-/// Masks this in the process' log from now on.
-pub fn learn(secret: &SecretString) {
+/// Masks this in the process' log from now on. `holder`: whose it is, as its
+/// former ones are forgotten some time.
+pub fn learn(holder: &str, secret: &SecretString) {
     if let Some(masker) = MASKER.get() {
-        masker.learn(secret);
+        masker.learn(holder, secret);
     }
 }
 

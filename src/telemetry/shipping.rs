@@ -192,10 +192,12 @@ impl Shipper {
         }
     }
 
-    /// Keeps the lines where another time may be better; says so once.
+    /// Keeps the lines where another time may be better; says so once. A 401 was
+    /// given a new token already: kept, its lines would make a login out of every
+    /// pause.
     fn failed(&self, batch: Vec<String>, error: &ApiError) {
         let may_pass = !matches!(error, ApiError::InClear { .. })
-            && matches!(error.status(), None | Some(401 | 408 | 429 | 500..));
+            && matches!(error.status(), None | Some(408 | 429 | 500..));
         let mut buffer = self.buffer();
         if may_pass {
             buffer.put_back(batch);

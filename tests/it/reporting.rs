@@ -274,6 +274,23 @@ async fn a_kind_that_was_not_listed_to_its_end_has_failed() {
 }
 
 #[tokio::test]
+async fn how_the_kinds_ended_is_told_although_an_earlier_state_was_lost() {
+    let sandbox = seven_components().await;
+    let pending = Matcher::post("/ingest/metrics/syncMetrics");
+    sandbox.port.fault(pending, Answer::status(502), 1);
+
+    let outcome = run_in(&sandbox).await.expect_code(0);
+
+    let all = ingested(&sandbox, "metrics/syncMetrics");
+    let ended = all
+        .iter()
+        .filter(|body| body["syncKindMetrics"]["syncState"] == "completed")
+        .count();
+    assert_eq!(ended, 3);
+    assert_eq!(outcome.logged("WARNING"), [] as [String; 0]);
+}
+
+#[tokio::test]
 async fn a_long_resync_gives_signs_of_life() {
     let sandbox = seven_components().await;
     sandbox.statuspage.fault(
@@ -294,6 +311,28 @@ async fn a_long_resync_gives_signs_of_life() {
     let metrics = ingested(&sandbox, "metrics/syncMetrics");
     let id = &metrics[0]["syncKindsMetrics"][0]["eventId"];
     assert_eq!(beats[0], json!({"eventId": id}));
+}
+
+#[tokio::test]
+async fn a_sign_of_life_that_is_lost_is_not_the_last() {
+    let sandbox = seven_components().await;
+    let heartbeats = Matcher::post("/ingest/metrics/heartbeat");
+    sandbox.port.fault(heartbeats, Answer::status(502), 1);
+    sandbox.statuspage.fault(
+        Matcher::get("/v1/pages/*/components"),
+        Answer::real().after(Duration::from_millis(2_500)),
+        1,
+    );
+    let environment = with(
+        sandbox.environment(),
+        "OCEAN__STATUS_HEARTBEAT_INTERVAL_SECONDS",
+        "1",
+    );
+
+    let outcome = portolan(&["run"], &environment).await.expect_code(0);
+
+    assert_eq!(warnings(&outcome, "sign of life"), 1);
+    assert!(!ingested(&sandbox, "metrics/heartbeat").is_empty());
 }
 
 #[tokio::test]
@@ -340,18 +379,16 @@ async fn reports_that_fail_are_said_once_each_and_harm_nothing() {
 
     let outcome = portolan(&["run"], &environment).await.expect_code(0);
 
-    for what in ["send raw examples", "send metrics", "signs of life"] {
+    for what in ["send raw examples", "send metrics", "sign of life"] {
         assert_eq!(warnings(&outcome, what), 1, "{what}");
     }
     assert_eq!(outcome.logged("WARNING").len(), 3);
     assert_eq!(sandbox.port.entity_counts()["part"], 8);
-    // Nothing of it is repeated.
-    let heartbeats = Matcher::post("/ingest/metrics/heartbeat");
+    // Nothing of it is repeated; how the kinds ended is news.
     let metrics = Matcher::path("/ingest/metrics/syncMetrics*");
     let examples = Matcher::post("*/examples");
-    for matcher in [heartbeats, metrics, examples] {
-        assert_eq!(sandbox.port.requested(&matcher), 1);
-    }
+    assert_eq!(sandbox.port.requested(&examples), 1);
+    assert!((2..=4).contains(&sandbox.port.requested(&metrics)));
 }
 
 #[tokio::test]

@@ -97,6 +97,28 @@ async fn a_port_that_does_not_take_log_lines_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn lines_that_port_does_not_allow_are_no_reason_to_log_in_again_and_again() {
+    let sandbox = seven_components().await;
+    let logs = Matcher::post("/ingest/logs");
+    sandbox
+        .port
+        .fault(logs.clone(), Answer::status(401), usize::MAX);
+    // Long enough for a second request.
+    sandbox.statuspage.fault(
+        Matcher::get("/v1/pages/*/components"),
+        Answer::real().after(Duration::from_secs(6)),
+        1,
+    );
+
+    let outcome = run_in(&sandbox).await.expect_code(0);
+
+    assert_eq!(warnings(&outcome, "log lines"), 1);
+    // Once, and once more with a new token.
+    let first_lines = logs.with_body("Starting Portolan");
+    assert_eq!(sandbox.port.requested(&first_lines), 2);
+}
+
+#[tokio::test]
 async fn log_lines_do_not_leave_in_clear_text_either() {
     let sandbox = seven_components().await;
     // Whatever the name leads to: it is not asked.

@@ -7,7 +7,7 @@ use portolan::sandbox::{Answer, Matcher, Sandbox};
 use serde_json::json;
 
 use crate::installed::{blueprint, install, resource};
-use crate::program::{small_sandbox, with};
+use crate::program::{portolan, small_sandbox, with, without};
 use crate::running::{Running, polling};
 
 /// Longer than any test waits.
@@ -109,6 +109,31 @@ async fn a_resync_that_is_stopped_writes_what_it_has() {
     assert_eq!(statuses(&sandbox), ["running", "aborted"]);
     // What there is to say of it is said.
     assert!(outcome.stdout.contains("component (incomplete)"));
+}
+
+#[tokio::test]
+async fn a_resync_that_is_whole_when_the_signal_comes_is_told_as_completed() {
+    let sandbox = small_sandbox().await;
+    portolan(&["run"], &sandbox.environment())
+        .await
+        .expect_code(0);
+    let before = statuses(&sandbox).len();
+    // Everything is written, and what is gone is looked for.
+    let listing = Matcher::post("*/datasource-entities");
+    let slow = Answer::real().after(Duration::from_secs(1));
+    sandbox.port.fault(listing.clone(), slow, 1);
+    let asked = sandbox.port.requested(&listing);
+
+    let running = Running::start(&sandbox.environment()).await;
+    running
+        .until("it looks for what is gone", || {
+            sandbox.port.requested(&listing) > asked
+        })
+        .await;
+    let outcome = running.terminate().await.expect_code(143);
+
+    assert_eq!(statuses(&sandbox)[before..], ["running", "completed"]);
+    assert!(outcome.stderr.contains("Resync done"), "{}", outcome.stderr);
 }
 
 #[tokio::test]
@@ -235,4 +260,62 @@ async fn a_start_can_be_stopped_as_well() {
     }
 
     assert!(sandbox.port.resync_states().is_empty());
+}
+
+#[tokio::test]
+async fn a_kind_of_two_accounts_is_incomplete_until_both_are_read() {
+    let sandbox = small_sandbox().await;
+    let hanging = small_sandbox().await;
+    for place in [&sandbox, &hanging] {
+        place.statuspage.clear();
+        let page = json!({"id": "page", "name": "Page"});
+        place.statuspage.insert("statuspage", &page);
+    }
+    blueprint(&sandbox, "place", &[], &[]);
+    let page = json!({"identifier": ".id", "blueprint": "\"place\""});
+    install(
+        &sandbox,
+        &json!({"resources": [resource("statuspage", &page)]}),
+    );
+    let pages = Matcher::get("/v1/pages");
+    // The first of them shows that the key is good.
+    hanging.statuspage.fault(pages.clone(), Answer::real(), 1);
+    hanging
+        .statuspage
+        .fault(pages.clone(), Answer::real().after(FOR_EVER), usize::MAX);
+    let key = |sandbox: &Sandbox| {
+        let mut environment = sandbox.environment().into_iter();
+        let key = environment.find(|(name, _)| name.ends_with("__STATUSPAGE_API_KEY"));
+        key.unwrap().1
+    };
+    let account = |name: &str, sandbox: &Sandbox| json!({"name": name, "api_key": key(sandbox), "host": sandbox.statuspage.url()});
+    let accounts = json!([account("quick", &sandbox), account("slow", &hanging)]);
+    let environment = without(
+        sandbox.environment(),
+        "OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY",
+    );
+    let environment = without(environment, "OCEAN__INTEGRATION__CONFIG__STATUSPAGE_HOST");
+    let environment = with(
+        environment,
+        "OCEAN__INTEGRATION__CONFIG__STATUSPAGE_ACCOUNTS",
+        &accounts.to_string(),
+    );
+
+    let running = Running::start(&environment).await;
+    running
+        .until("one account is read and the other is being read", || {
+            hanging.statuspage.requested(&pages) > 1
+                && sandbox
+                    .port
+                    .requested(&Matcher::post("*/place/entities/search"))
+                    > 0
+        })
+        .await;
+    let outcome = running.terminate().await.expect_code(143);
+
+    assert!(
+        outcome.stdout.contains("statuspage (incomplete)"),
+        "{}",
+        outcome.stdout
+    );
 }

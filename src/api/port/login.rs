@@ -168,7 +168,7 @@ impl Login {
             header,
             expires: Instant::now() + life.saturating_sub(MARGIN.min(life / 10)),
         };
-        telemetry::learn(&token.text);
+        telemetry::learn("Port", &token.text);
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
         debug!("Logged in to Port");
         Ok(token)

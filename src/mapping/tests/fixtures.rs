@@ -133,6 +133,12 @@ fn summary(mapped: &Mapped) -> Value {
         mapped.findings.has_errors(),
         "an object is lost exactly when an error says so"
     );
+    let entities = mapped.entities.len() as u64;
+    assert_eq!(
+        mapped.examined,
+        mapped.filtered_out + mapped.failed + entities,
+        "every object is accounted for"
+    );
     let findings: Vec<_> = mapped
         .findings
         .iter()

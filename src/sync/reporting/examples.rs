@@ -29,9 +29,9 @@ const BODY: usize = 1024 * 1024 - 64;
 const REDACTED: &str = "[REDACTED]";
 
 /// Parts of keys, letters and digits only, whose values are secrets. The last
-/// ones are the vendors' own: keys to PagerDuty's events API, calendar
-/// addresses and mailboxes that are open to whoever knows them.
-const SECRET_KEYS: [&str; 17] = [
+/// ones are the vendors' own: keys to PagerDuty's events API, and calendars,
+/// mailboxes and webhooks that are open to whoever knows their address.
+const SECRET_KEYS: [&str; 19] = [
     "password",
     "passwd",
     "passphrase",
@@ -49,6 +49,8 @@ const SECRET_KEYS: [&str; 17] = [
     "servicekey",
     "calurl",
     "automationemail",
+    "integrationemail",
+    "endpointurl",
 ];
 
 /// Objects of one page, not masked yet.
@@ -205,6 +207,8 @@ mod tests {
                 "integration_key": "0123456789abcdef",
                 "X-Api-Key": 12,
                 "http_cal_url": "https://example.com/private/feed",
+                "integration_email": "checkout@example.pagerduty.com",
+                "endpoint_url": "https://hooks.example.com/services/T0/B0/x",
                 "auth": {"accessToken": "abc", "Authorization": {"scheme": "x"}, "secrets": ["a"]},
                 "author": "Ada",
                 "steps": [{"password": null, "secret": false, "db": "postgres://u:p@host/base"}],
@@ -224,6 +228,8 @@ mod tests {
                 "integration_key": "[REDACTED]",
                 "X-Api-Key": "[REDACTED]",
                 "http_cal_url": "[REDACTED]",
+                "integration_email": "[REDACTED]",
+                "endpoint_url": "[REDACTED]",
                 "auth": {
                     "accessToken": "[REDACTED]",
                     "Authorization": "[REDACTED]",

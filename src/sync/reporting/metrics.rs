@@ -16,6 +16,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use url::Url;
 
 use crate::api::{ApiError, KindMetrics, MetricsOrigin, PortClient, SyncState};
+use crate::causes::one_line;
 use crate::resource_config::ResourceConfig;
 use crate::sync::report::{Ending, KindReport, ResyncReport};
 
@@ -120,7 +121,8 @@ impl Kind {
     }
 }
 
-/// Tells the states as they come, then the last ones.
+/// Tells the states as they come, then the last ones. These whatever became of
+/// those before: without them Port would show kinds as under way for ever.
 pub(super) async fn tell(
     port: &PortClient,
     ingest: &Url,
@@ -128,14 +130,22 @@ pub(super) async fn tell(
     mut notes: mpsc::Receiver<Note>,
     ended: &OnceLock<Vec<KindMetrics>>,
 ) -> Result<(), ApiError> {
+    let mut has_failed = false;
     while let Some(note) = notes.recv().await {
         // Once the last states are known the earlier ones are old news.
-        if ended.get().is_some() {
+        if has_failed || ended.get().is_some() {
             continue;
         }
-        match note {
-            Note::All(metrics) => port.post_metrics(ingest, origin, &metrics).await?,
-            Note::One(metrics) => port.put_kind_metrics(ingest, origin, &metrics).await?,
+        let told = match note {
+            Note::All(metrics) => port.post_metrics(ingest, origin, &metrics).await,
+            Note::One(metrics) => port.put_kind_metrics(ingest, origin, &metrics).await,
+        };
+        if let Err(error) = told {
+            has_failed = true;
+            tracing::debug!(
+                "Port is told no more steps of this resync, only its end: {}",
+                one_line(&error)
+            );
         }
     }
     let Some(metrics) = ended.get() else {

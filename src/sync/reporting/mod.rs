@@ -8,8 +8,10 @@
 //!
 //! All of it is best effort. The resync never waits for it: what does not fit
 //! into a channel is left out. What fails is said once, with its cause, and is
-//! then left alone until the next resync. After the resync everything here has
-//! [`GRACE`] to finish, whatever Port does.
+//! then left alone until the next resync, but for two: signs of life go on, since
+//! one that gets lost in an hour must not look like the end, and the last states
+//! of the kinds are tried even if an earlier one did not arrive. After the resync
+//! everything here has [`GRACE`] to finish, whatever Port does.
 
 mod examples;
 mod metrics;
@@ -94,15 +96,14 @@ impl Reporting {
                 }
             };
             let heartbeat = async {
-                match &ingest {
-                    Some(ingest) => beat(&port, ingest, id, pause, &over).await,
-                    None => Ok(()),
+                if let Some(ingest) = &ingest {
+                    beat(&port, ingest, id, pause, &over).await;
                 }
             };
             tokio::join!(
                 best_effort("raw examples", &over, examples),
                 best_effort("metrics", &over, metrics),
-                best_effort("signs of life", &over, heartbeat),
+                heartbeat,
                 best_effort("metrics for the webhook", &over, webhook),
             );
         };
@@ -159,20 +160,26 @@ async fn beat(
     id: Uuid,
     pause: Duration,
     over: &CancellationToken,
-) -> Result<(), ApiError> {
+) {
     let mut ticks = interval_at(Instant::now() + pause, pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let beating = async {
+        let mut has_failed = false;
         loop {
             ticks.tick().await;
-            port.heartbeat(ingest, id).await?;
+            if let Err(error) = port.heartbeat(ingest, id).await
+                && !std::mem::replace(&mut has_failed, true)
+            {
+                tracing::warn!(
+                    what = "signs of life",
+                    "Could not send a sign of life; the next ones are sent all the same: {}",
+                    with_hint(&error, error.hint())
+                );
+            }
         }
     };
-    tokio::select! {
-        // Nobody needs a sign of life from what is over.
-        () = over.cancelled() => Ok(()),
-        failed = beating => failed,
-    }
+    // Nobody needs a sign of life from what is over.
+    over.run_until_cancelled(beating).await;
 }
 
 /// Does the work as far as it goes, and says so when that is not to the end.

@@ -140,7 +140,7 @@ impl Metrics {
         );
         registry.register(
             "stale_entities",
-            "Stale entities that the last resync did not delete",
+            "Stale entities that were left by the last resync that could look for them",
             self.stale_entities.clone(),
         );
     }
