@@ -40,8 +40,13 @@ pub fn schedule(
         let mut at = first;
         loop {
             sleep_until(at).await;
-            // Ticks that a suspended machine slept through are not made up for.
-            at = (at + interval).max(Instant::now());
+            // Ticks that a suspended machine slept through are not made up for:
+            // the next is still to come.
+            let now = Instant::now();
+            at += interval;
+            if at <= now {
+                at = now + interval;
+            }
             told.send_replace(at);
             requests.request(Trigger::Schedule);
         }
@@ -84,10 +89,13 @@ mod tests {
         let (next, asking) = schedule(INTERVAL, requests);
         let mut asking = Box::pin(asking);
 
-        advance(INTERVAL * 10).await;
+        // Not to the millisecond, which is what timers are rounded up to.
+        advance(INTERVAL * 10 + Duration::from_micros(500)).await;
         assert!((&mut asking).now_or_never().is_none());
-
         assert_eq!(queue.next().now_or_never(), Some(Trigger::Schedule));
+
+        advance(SHORTER).await;
+        assert!((&mut asking).now_or_never().is_none());
         assert_eq!(queue.next().now_or_never(), None);
         drop(next);
     }
