@@ -7,24 +7,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Requests;
-use crate::sync::Trigger;
-
-/// Knows when the schedule asks again.
-#[derive(Clone, Debug)]
-pub struct NextScheduled(watch::Receiver<Instant>);
-
-impl NextScheduled {
-    /// The instant as a time of day, as far as today's clock can tell.
-    pub fn time(&self) -> Option<Timestamp> {
-        let left = self.0.borrow().saturating_duration_since(Instant::now());
-        Timestamp::now().checked_add(left).ok()
-    }
-}
+use crate::sync::{NextScheduled, Trigger};
 
 /// Asks every `interval` from now on. The future is the schedule; it never ends.
 pub fn schedule(
@@ -51,12 +38,13 @@ pub fn schedule(
             requests.request(Trigger::Schedule);
         }
     };
-    (NextScheduled(next), asking)
+    (NextScheduled::new(next), asking)
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use jiff::Timestamp;
     use tokio::time::advance;
 
     use super::*;
