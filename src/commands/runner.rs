@@ -12,10 +12,13 @@ use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::history;
+use crate::api::ResyncStatus;
 use crate::causes::with_hint;
-use crate::event_listener::{NextScheduled, Queue};
+use crate::event_listener::Queue;
 use crate::store::Store;
-use crate::sync::{Progress, Resync, ResyncError, ResyncReport, ResyncRequest};
+use crate::sync::{
+    NextScheduled, Progress, Resync, ResyncError, ResyncReport, ResyncRequest, Trigger,
+};
 use crate::web::Health;
 
 /// The most that a resync which is asked to stop may take to write what it has,
@@ -62,12 +65,12 @@ impl Runner {
         loop {
             let trigger = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
-                trigger = beating(&health, queue.next()) => trigger,
+                () = stop.cancelled() => break,
+                trigger = beating(&health, self.idle_until(queue.next())) => trigger,
             };
             let request = ResyncRequest {
                 trigger,
-                next_scheduled: next.as_ref().and_then(NextScheduled::time),
+                next_scheduled: next.clone(),
             };
             tracing::info!(%trigger, "Resyncing, as asked for by: {trigger}");
             let progress = Progress::default();
@@ -75,6 +78,21 @@ impl Runner {
             if let Some(Err(error)) = outcome {
                 tracing::error!("{}", explain(&error));
             }
+        }
+        // The last occasion, if Port did not take the end of the last resync.
+        if timeout(TELLING, self.resync.state.tell_late())
+            .await
+            .is_err()
+        {
+            tracing::warn!("Could not tell Port in time how the last resync ended");
+        }
+    }
+
+    /// Waits for the next request.
+    async fn idle_until(&self, requested: impl Future<Output = Trigger>) -> Trigger {
+        tokio::select! {
+            trigger = requested => trigger,
+            never = self.resync.state.keep_telling_late() => match never {},
         }
     }
 
@@ -111,7 +129,8 @@ impl Runner {
              the rest is missing until the next resync",
             self.wait
         );
-        let telling = self.resync.tell_aborted(request.next_scheduled);
+        let next = request.next_scheduled.as_ref();
+        let telling = self.resync.state.ended(ResyncStatus::Aborted, next);
         if timeout(TELLING, telling).await.is_err() {
             tracing::warn!("Could not tell Port in time that the resync was broken off");
         }

@@ -18,7 +18,7 @@ use crate::jq::{self, Jq};
 use crate::resource_config;
 use crate::settings::{EventListener, Settings, SourceName};
 use crate::source::{Pagerduty, Source, Statuspage};
-use crate::sync::{Expressions, Reporting, Resync};
+use crate::sync::{Expressions, Reporting, Resync, StateInPort};
 
 /// A process that can resync.
 pub(super) struct Started {
@@ -72,7 +72,11 @@ pub(super) async fn start(settings: &Settings) -> Result<Started, Exit> {
             }
         })?;
 
+    let interval_minutes = settings
+        .scheduled_resync_interval
+        .map(|interval| interval.as_secs() / 60);
     let resync = Resync {
+        state: StateInPort::new(port.clone(), interval_minutes),
         port,
         sources,
         expressions: Expressions::new(settings.jq_environment.clone(), limits.clone()),
@@ -93,16 +97,13 @@ pub(super) async fn start(settings: &Settings) -> Result<Started, Exit> {
                 .filter(|_| settings.metrics.enabled),
             runtime: settings.runtime,
         },
-        interval_minutes: settings
-            .scheduled_resync_interval
-            .map(|interval| interval.as_secs() / 60),
     };
     let last_state = integration.resync_state;
     if resyncs(settings) && ResyncStatus::of(&last_state) == Some(ResyncStatus::Running) {
         tracing::warn!(
             "An earlier process ended in the middle of a resync without telling Port; its state is corrected to aborted"
         );
-        resync.tell_aborted(None).await;
+        resync.state.ended(ResyncStatus::Aborted, None).await;
     }
     Ok(Started {
         resync,

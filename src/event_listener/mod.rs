@@ -18,7 +18,7 @@ mod schedule;
 
 pub use polling::{Polling, last_served};
 pub use queue::{Queue, Requests, requests};
-pub use schedule::{NextScheduled, schedule};
+pub use schedule::schedule;
 
 use serde_json::{Value, json};
 

@@ -7,24 +7,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Requests;
-use crate::sync::Trigger;
-
-/// Knows when the schedule asks again.
-#[derive(Clone, Debug)]
-pub struct NextScheduled(watch::Receiver<Instant>);
-
-impl NextScheduled {
-    /// The instant as a time of day, as far as today's clock can tell.
-    pub fn time(&self) -> Option<Timestamp> {
-        let left = self.0.borrow().saturating_duration_since(Instant::now());
-        Timestamp::now().checked_add(left).ok()
-    }
-}
+use crate::sync::{NextScheduled, Trigger};
 
 /// Asks every `interval` from now on. The future is the schedule; it never ends.
 pub fn schedule(
@@ -40,18 +27,24 @@ pub fn schedule(
         let mut at = first;
         loop {
             sleep_until(at).await;
-            // Ticks that a suspended machine slept through are not made up for.
-            at = (at + interval).max(Instant::now());
+            // Ticks that a suspended machine slept through are not made up for:
+            // the next is still to come.
+            let now = Instant::now();
+            at += interval;
+            if at <= now {
+                at = now + interval;
+            }
             told.send_replace(at);
             requests.request(Trigger::Schedule);
         }
     };
-    (NextScheduled(next), asking)
+    (NextScheduled::new(next), asking)
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use jiff::Timestamp;
     use tokio::time::advance;
 
     use super::*;
@@ -84,10 +77,13 @@ mod tests {
         let (next, asking) = schedule(INTERVAL, requests);
         let mut asking = Box::pin(asking);
 
-        advance(INTERVAL * 10).await;
+        // Not to the millisecond, which is what timers are rounded up to.
+        advance(INTERVAL * 10 + Duration::from_micros(500)).await;
         assert!((&mut asking).now_or_never().is_none());
-
         assert_eq!(queue.next().now_or_never(), Some(Trigger::Schedule));
+
+        advance(SHORTER).await;
+        assert!((&mut asking).now_or_never().is_none());
         assert_eq!(queue.next().now_or_never(), None);
         drop(next);
     }

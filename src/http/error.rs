@@ -130,7 +130,7 @@ impl HttpError {
                 "check that a firewall lets this address through, and HTTPS_PROXY and NO_PROXY if a proxy is needed",
             ),
             Self::TimedOut { .. } => Some(
-                "check the way to this host (firewall, HTTPS_PROXY); a slow API can be given more time with OCEAN__CLIENT_TIMEOUT",
+                "check the way to this host (firewall, HTTPS_PROXY); a slow vendor, though not Port, can be given more time with OCEAN__CLIENT_TIMEOUT",
             ),
             Self::Body {
                 problem: BodyProblem::NotJson,

@@ -14,10 +14,12 @@ mod report;
 mod reporting;
 mod request;
 mod resync;
+mod state;
 
 pub use expressions::Expressions;
 pub use progress::{KindProgress, Progress};
 pub use report::{Ending, KindReport, ResyncReport};
 pub use reporting::Reporting;
-pub use request::{ResyncRequest, Trigger};
+pub use request::{NextScheduled, ResyncRequest, Trigger};
 pub use resync::{Resync, ResyncError};
+pub use state::StateInPort;

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Who wanted a resync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,7 +45,24 @@ impl fmt::Display for Trigger {
 #[derive(Clone, Debug, Default)]
 pub struct ResyncRequest {
     pub trigger: Trigger,
-    /// When the schedule asks for the next one, where there is a schedule. Told
-    /// to Port.
-    pub next_scheduled: Option<Timestamp>,
+    /// The schedule, where there is one.
+    pub next_scheduled: Option<NextScheduled>,
+}
+
+/// Knows when the schedule asks next, which Port is told. It is looked at each
+/// time: the schedule goes on while a resync runs.
+#[derive(Clone, Debug)]
+pub struct NextScheduled(watch::Receiver<Instant>);
+
+impl NextScheduled {
+    /// What the schedule says there.
+    pub const fn new(told: watch::Receiver<Instant>) -> Self {
+        Self(told)
+    }
+
+    /// The instant as a time of day, as far as today's clock can tell.
+    pub fn time(&self) -> Option<Timestamp> {
+        let left = self.0.borrow().saturating_duration_since(Instant::now());
+        Timestamp::now().checked_add(left).ok()
+    }
 }

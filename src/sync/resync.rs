@@ -6,7 +6,7 @@
 //! there is a reason not to.
 //!
 //! Asked to stop, it asks the sources for nothing more, writes what it has and
-//! deletes nothing.
+//! deletes nothing, unless deleting has begun: that it does to the end.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,12 +29,13 @@ use super::progress::{KindProgress, Progress};
 use super::report::{Ending, KindReport, ResyncReport};
 use super::reporting::{Reporter, Reporting};
 use super::request::ResyncRequest;
-use crate::api::{ApiError, Integration, PortClient, ResyncState, ResyncStatus, UpsertOptions};
+use super::state::StateInPort;
+use crate::api::{ApiError, Integration, PortClient, ResyncStatus, UpsertOptions};
 use crate::catalog::{
     Contribution, Deletion, DeletionRules, Feed, MappedEntities, ToWrite, WriteLimits, Writer,
     delete_stale,
 };
-use crate::causes::{one_line, with_hint};
+use crate::causes::with_hint;
 use crate::jq;
 use crate::mapping::{Mapped, map_batch};
 use crate::resource_config::{self, InvalidMapping, MappingDocument, ResourceConfig};
@@ -67,8 +68,8 @@ pub struct Resync {
     pub delete_batch: usize,
     /// What Port is told meanwhile.
     pub reporting: Reporting,
-    /// Minutes between scheduled resyncs, told to Port; none without a schedule.
-    pub interval_minutes: Option<u64>,
+    /// What Port shows of all that.
+    pub state: StateInPort,
 }
 
 /// Why a resync ended before it began.
@@ -101,7 +102,7 @@ impl Resync {
     /// Runs one resync and tells Port how it went.
     ///
     /// Once `stop` is cancelled it ends as soon as what it has is written; who
-    /// cannot wait for that drops it and calls [`Self::tell_aborted`].
+    /// cannot wait for that drops it and tells `state` that it was aborted.
     pub async fn run(
         &self,
         request: &ResyncRequest,
@@ -115,9 +116,8 @@ impl Resync {
             progress,
             stop,
         };
-        let next = request.next_scheduled;
-        self.tell(ResyncStatus::Running, Some(attempt.started), next)
-            .await;
+        let next = request.next_scheduled.as_ref();
+        self.state.began(attempt.started, next).await;
         let outcome = measure::measured(request.trigger, Box::pin(self.attempt(&attempt))).await;
         let status = match &outcome {
             Ok(report) if report.stopped => ResyncStatus::Aborted,
@@ -128,36 +128,8 @@ impl Resync {
             }
             Ok(_) | Err(_) => ResyncStatus::Failed,
         };
-        self.tell(status, None, next).await;
+        self.state.ended(status, next).await;
         outcome
-    }
-
-    /// Tells Port that the resync was broken off.
-    pub async fn tell_aborted(&self, next_scheduled: Option<Timestamp>) {
-        self.tell(ResyncStatus::Aborted, None, next_scheduled).await;
-    }
-
-    /// The state is for people to look at; a resync does not depend on it.
-    /// `started`: the resync begins with this; without it, it ends now.
-    async fn tell(
-        &self,
-        status: ResyncStatus,
-        started: Option<Timestamp>,
-        next: Option<Timestamp>,
-    ) {
-        let state = ResyncState {
-            status,
-            last_resync_start: started,
-            last_resync_end: started.is_none().then(Timestamp::now),
-            next_resync: next,
-            interval_in_minutes: self.interval_minutes,
-        };
-        if let Err(error) = self.port.set_resync_state(&state).await {
-            tracing::warn!(
-                "Could not tell Port the state of the resync: {}",
-                one_line(&error)
-            );
-        }
     }
 
     async fn attempt(&self, attempt: &Attempt<'_>) -> Result<ResyncReport, ResyncError> {

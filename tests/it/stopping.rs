@@ -93,10 +93,16 @@ async fn a_resync_that_is_stopped_writes_what_it_has() {
         1,
     );
 
-    let running = Running::start(&sandbox.environment()).await;
+    // One at a time, so that the first of them goes as soon as all have come.
+    let environment = with(
+        sandbox.environment(),
+        "OCEAN__UPSERT_ENTITIES_BATCH_MAX_LENGTH",
+        "1",
+    );
+    let running = Running::start(&environment).await;
     running
         .until("the pages are being written, or wait to be", || {
-            sandbox.statuspage.requested(&components()) > 0
+            sandbox.port.requested(&places) > 0 && sandbox.statuspage.requested(&components()) > 0
         })
         .await;
     let outcome = running.terminate().await.expect_code(143);

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 use tokio::time::{Instant, advance};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use crate::store::IN_MEMORY;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const POLLING: &str = r#"{"type":"POLLING","interval":20}"#;
-const EVERY_FOUR_MINUTES: &str = "4";
+const EVERY_THREE_MINUTES: &str = "3";
 
 /// A service under way, and the clock it lives by.
 struct Simulation {
@@ -128,6 +128,22 @@ impl Simulation {
         .await;
     }
 
+    /// Asks for a resync in Port that reads for so long, and waits until it does:
+    /// it begins with the next question.
+    async fn resync_that_takes(&self, time: Duration) {
+        let read = self.sandbox.statuspage.requested(&list());
+        self.sandbox
+            .statuspage
+            .fault(list(), Answer::real().after(time), 1);
+        self.sandbox.port.request_resync();
+        let second = self.began.elapsed().as_secs();
+        self.pass_to(second.next_multiple_of(20)).await;
+        self.until("the resync reads", |sandbox| {
+            sandbox.statuspage.requested(&list()) > read
+        })
+        .await;
+    }
+
     /// What was asked for now has been asked for twice again: had it led to
     /// another resync, that would show.
     async fn and_no_more(&self, resyncs: usize) {
@@ -146,7 +162,7 @@ fn settings_for(sandbox: &Sandbox) -> Settings {
     environment.retain(|(name, _)| name != "OCEAN__EVENT_LISTENER__TYPE");
     for (name, value) in [
         ("OCEAN__EVENT_LISTENER", POLLING),
-        ("OCEAN__SCHEDULED_RESYNC_INTERVAL", EVERY_FOUR_MINUTES),
+        ("OCEAN__SCHEDULED_RESYNC_INTERVAL", EVERY_THREE_MINUTES),
         ("OCEAN__STATE_PATH", IN_MEMORY),
         ("APPLICATION__PORT", &free_port().to_string()),
     ] {
@@ -185,6 +201,13 @@ fn states(sandbox: &Sandbox) -> Vec<String> {
         .collect()
 }
 
+/// How many seconds lie between the end that was told and the next resync that was.
+fn rest(state: &Value) -> f64 {
+    let time = |name: &str| -> Timestamp { state[name].as_str().unwrap().parse().unwrap() };
+    let rest = time("nextResync").duration_since(time("lastResyncEnd"));
+    rest.as_secs_f64()
+}
+
 #[tokio::test(start_paused = true)]
 async fn in_ten_minutes_each_request_leads_to_one_resync_and_none_overlaps() {
     LocalSet::new().run_until(ten_minutes()).await;
@@ -209,75 +232,142 @@ async fn ten_minutes() {
     simulation.until_completed(3).await;
 
     // The schedule.
-    simulation.pass_to(239).await;
+    simulation.pass_to(179).await;
     simulation.until_completed(3).await;
-    simulation.pass_to(240).await;
+    simulation.pass_to(180).await;
     simulation.until_completed(4).await;
     simulation.and_no_more(4).await;
 
     // Two requests that are seen while a resync runs.
-    let pages = sandbox.statuspage.requested(&list());
-    let slow = Answer::real().after(Duration::from_secs(45));
-    sandbox.statuspage.fault(list(), slow, 1);
-    sandbox.port.request_resync();
-    simulation.pass_to(300).await;
-    simulation
-        .until("the resync reads", |sandbox| {
-            sandbox.statuspage.requested(&list()) > pages
-        })
-        .await;
-    for second in [310, 330] {
+    let slow = Duration::from_secs(45);
+    simulation.pass_to(235).await;
+    simulation.resync_that_takes(slow).await;
+    for second in [250, 270] {
         simulation.pass_to(second).await;
         sandbox.port.request_resync();
     }
-    simulation.pass_to(340).await;
+    simulation.pass_to(280).await;
     assert_eq!(states(sandbox).last().unwrap(), "running");
-    simulation.pass_to(346).await;
+    simulation.pass_to(286).await;
     simulation.until_completed(6).await;
     simulation.and_no_more(6).await;
 
     // A request and the schedule in one second: neither stands for the other,
     // since the first has begun when the second comes.
-    simulation.pass_to(470).await;
+    simulation.pass_to(350).await;
     sandbox.port.request_resync();
-    simulation.pass_to(480).await;
+    simulation.pass_to(360).await;
     simulation.until_completed(8).await;
     simulation.and_no_more(8).await;
 
+    // A request and the schedule while a resync runs.
+    simulation.pass_to(495).await;
+    simulation.resync_that_takes(slow).await;
+    simulation.pass_to(510).await;
+    sandbox.port.request_resync();
+    simulation.pass_to(540).await;
+    assert_eq!(states(sandbox).last().unwrap(), "running");
+    simulation.pass_to(546).await;
+    simulation.until_completed(10).await;
+    // What the schedule asked for in between is not what comes next.
+    for ended in sandbox.port.resync_states().iter().rev().step_by(2).take(2) {
+        assert!((170.0..176.0).contains(&rest(ended)), "{ended}");
+    }
+    simulation.and_no_more(10).await;
+
     // The end, in the middle of a resync.
     simulation.pass_to(590).await;
-    let pages = sandbox.statuspage.requested(&list());
-    let never = Answer::real().after(Duration::from_secs(50));
-    sandbox.statuspage.fault(list(), never, 1);
-    sandbox.port.request_resync();
-    simulation.pass_to(600).await;
-    simulation
-        .until("the resync reads", |sandbox| {
-            sandbox.statuspage.requested(&list()) > pages
-        })
-        .await;
+    simulation.resync_that_takes(Duration::from_secs(50)).await;
     simulation.stop.cancel();
     simulation
         .until("it is told as aborted", |sandbox| {
             states(sandbox).last().unwrap() == "aborted"
         })
         .await;
-    let began = std::time::Instant::now();
-    while !simulation.service.is_finished() {
-        assert!(began.elapsed() < PATIENCE, "the service did not end");
-        yield_now().await;
-    }
-
-    let Simulation {
-        service, sandbox, ..
-    } = simulation;
-    assert_eq!(service.await.unwrap(), Ok(()));
-    let mut expected = ["running", "completed"].repeat(8);
+    let sandbox = simulation.stopped().await;
+    let mut expected = ["running", "completed"].repeat(10);
     expected.extend(["running", "aborted"]);
     assert_eq!(states(&sandbox), expected);
     for state in sandbox.port.resync_states() {
-        assert_eq!(state["intervalInMinuets"], 4, "{state}");
+        assert_eq!(state["intervalInMinuets"], 3, "{state}");
         assert!(state["nextResync"].is_string(), "{state}");
     }
     assert_eq!(sandbox.problems(), Vec::<String>::new());
+}
+
+/// Port's being told that a resync is completed.
+fn completion() -> Matcher {
+    Matcher::patch("/v1/integration/*/resync-state").with_body("completed")
+}
+
+impl Simulation {
+    /// The resync of the start is through, and Port did not take it.
+    async fn with_an_untold_end() -> Self {
+        let simulation = Self::start().await;
+        let port = &simulation.sandbox.port;
+        // This status is not asked about again.
+        port.fault(completion(), Answer::status(501), 1);
+        simulation
+            .until("the end is told in vain", |sandbox| {
+                let told = sandbox.port.requests_to(&completion());
+                told.iter().any(|one| one.status.is_some())
+            })
+            .await;
+        assert_eq!(states(&simulation.sandbox), ["running"]);
+        simulation
+    }
+
+    async fn stopped(self) -> Sandbox {
+        self.stop.cancel();
+        self.until("the service has ended", |_| self.service.is_finished())
+            .await;
+        assert_eq!(self.service.await.unwrap(), Ok(()));
+        self.sandbox
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_port_did_not_take_is_told_later() {
+    let test = async {
+        let simulation = Simulation::with_an_untold_end().await;
+        // Before the schedule asks for another.
+        simulation.pass_to(170).await;
+        simulation.until_completed(1).await;
+
+        let sandbox = simulation.stopped().await;
+        assert_eq!(states(&sandbox), ["running", "completed"], "and once");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_port_did_not_take_is_told_before_the_process_ends() {
+    let test = async {
+        let sandbox = Simulation::with_an_untold_end().await.stopped().await;
+        assert_eq!(states(&sandbox), ["running", "completed"]);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_that_was_done_when_it_was_asked_to_stop_is_told_as_done() {
+    let test = async {
+        let simulation = Simulation::start().await;
+        let sandbox = &simulation.sandbox;
+        let listing = Matcher::post("/v1/blueprints/entities/datasource-entities");
+        let slow = Answer::real().after(Duration::from_secs(2));
+        sandbox.port.fault(listing.clone(), slow, 1);
+        simulation
+            .until("it looks for what to delete", |sandbox| {
+                sandbox.port.requested(&listing) > 0
+            })
+            .await;
+
+        simulation.stop.cancel();
+        simulation.pass(Duration::from_secs(2)).await;
+
+        let sandbox = simulation.stopped().await;
+        assert_eq!(states(&sandbox), ["running", "completed"]);
+    };
+    LocalSet::new().run_until(test).await;
 }
