@@ -108,6 +108,7 @@ impl Defaults {
                     include_str!("../../.port/resources/pagerduty/blueprints.json"),
                     include_str!("../../.port/resources/pagerduty/port-app-config.yaml"),
                 ),
+                SourceName::Opsgenie => continue,
             };
             let origin = format!("the default {source} blueprints");
             defaults.blueprints.extend(list(&origin, blueprints)?);
