@@ -308,7 +308,7 @@ mod tests {
             let text = serde_json::to_string(&mapping).unwrap();
             let parsed = resource_config::parse_text(&text, "mapping", &sources, &jq)
                 .unwrap_or_else(|invalid| panic!("{sources:?}: {invalid}"));
-            assert_eq!(parsed.warnings, [], "{sources:?}");
+            assert_eq!(parsed.warnings, Vec::<String>::new(), "{sources:?}");
             // What is stored today is understood when another source is turned on.
             if sources.len() > 1 {
                 resource_config::parse_text(&text, "mapping", &SourceName::ALL, &jq)
