@@ -14,6 +14,7 @@ mod kills;
 mod listing;
 mod messages;
 mod metrics;
+mod opsgenie_reading;
 mod origins;
 mod outage;
 mod pagerduty;

@@ -7,7 +7,7 @@ use super::*;
 use crate::http::testing::{Answer, Received, Server, TINY, outbound};
 use crate::settings::{Credential, OpsgenieAccount};
 
-/// What a fake account holds: the times of creation of its alerts.
+/// What a fake account holds: the times of creation of its alerts, in order.
 type Account = Arc<Vec<i64>>;
 
 async fn server(
@@ -31,7 +31,7 @@ fn answer(account: &[i64], request: &Received, count: &dyn Fn(usize) -> usize) -
         rest.split(' ').next()?.parse::<i64>().ok()
     };
     let (since, until) = (bound("createdAt>="), bound("createdAt<"));
-    let mut found: Vec<_> = account
+    let found: Vec<_> = account
         .iter()
         .enumerate()
         .filter(|(_, created)| since.is_none_or(|since| since <= **created))
@@ -40,7 +40,6 @@ fn answer(account: &[i64], request: &Received, count: &dyn Fn(usize) -> usize) -
     if url.path() == "/v2/alerts/count" {
         return Answer::json(&json!({"data": {"count": count(found.len())}}));
     }
-    found.sort_by_key(|(_, created)| **created);
     let offset: usize = parameter("offset").map_or(0, |offset| offset.parse().unwrap());
     if offset + 100 > 20_000 {
         return Answer::status(422);
