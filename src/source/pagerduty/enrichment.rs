@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use super::emails::{self, EmailNotes, Emails};
 use super::listing::{self, Receiver};
-use super::patience::Patience;
+use crate::source::patience::Patience;
 use super::query::{Request, days_from, utc};
 use crate::api::{ApiError, PagerdutyClient};
 use crate::causes::one_line;
