@@ -3,12 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use portolan::catalog::Defaults;
 use portolan::sandbox::{Answer, Matcher, Sandbox};
-use portolan::settings::SourceName;
 use serde_json::{Value, json};
 
-use crate::catalog::{catalog, deleted, written};
+use crate::catalog::{assert_same, catalog, deleted, written};
 use crate::installed::{blueprint, install, resource};
 use crate::program::{portolan, run_in, small_sandbox, with};
 
@@ -103,7 +101,7 @@ async fn an_ambiguous_bare_kind_is_refused_and_the_candidates_are_named() {
             .requested(&Matcher::get("/v1/pages/*/components")),
         0
     );
-    assert!(sandbox.port.entity_counts().is_empty());
+    assert!(sandbox.port.entities("thing").is_empty());
     assert_eq!(
         sandbox.port.resync_states().last().unwrap()["status"],
         "failed"
@@ -152,24 +150,20 @@ async fn qualified_kinds_come_from_their_own_source() {
     );
 }
 
-/// A mapping from before Opsgenie's credentials were there.
 #[tokio::test]
-async fn the_default_mapping_of_two_sources_stays_good_when_the_third_is_turned_on() {
+async fn what_two_sources_stored_stays_good_when_the_third_is_turned_on() {
     let sandbox = small_sandbox().await;
-    let two = [SourceName::Statuspage, SourceName::Pagerduty];
-    let defaults = Defaults::embedded(&two).unwrap();
-    for blueprint in &defaults.blueprints {
-        sandbox.port.insert_blueprint(blueprint);
-    }
-    install(&sandbox, &defaults.mapping);
+    let mut two = sandbox.environment();
+    two.retain(|(name, _)| !name.contains("OPSGENIE"));
+    portolan(&["run"], &two).await.expect_code(0);
+    let before = catalog(&sandbox);
+    let stored = sandbox.port.integration().unwrap()["config"].clone();
+    assert_eq!(kinds(&stored).len(), 12);
 
     run_in(&sandbox).await.expect_code(0);
 
-    assert_eq!(
-        sandbox.port.entities("statuspageIncident").len(),
-        sandbox.statuspage.count("incident")
-    );
-    assert!(sandbox.port.entities("opsGenieIncident").is_empty());
+    assert_same(&catalog(&sandbox), &before, "with Opsgenie on");
+    assert_eq!(sandbox.port.integration().unwrap()["config"], stored);
 }
 
 #[tokio::test]

@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::{run, sandbox_with, text, things};
 
-/// The paths that were asked for, without those of single users: the program
-/// may look one up to see whether the key is good.
+/// The paths that were asked for.
 fn paths(sandbox: &Sandbox) -> BTreeSet<String> {
     let requests = sandbox.opsgenie.requests().into_iter();
     requests.map(|request| request.path).collect()
@@ -111,7 +110,10 @@ async fn every_upstream_object_is_fetched_once_however_many_read_it() {
     run(&sandbox).await.expect_code(0);
 
     let mut asked: BTreeMap<String, usize> = BTreeMap::new();
-    for request in sandbox.opsgenie.requests() {
+    // Each list may be compared with the count of what it should hold.
+    let mut requests = sandbox.opsgenie.requests();
+    requests.retain(|request| request.path != "/v2/alerts/count");
+    for request in requests {
         *asked
             .entry(format!("{} {:?}", request.path, request.query))
             .or_default() += 1;

@@ -1,6 +1,6 @@
 //! More than the API lists at once, refusals, and objects that are half there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use portolan::sandbox::{Answer, Matcher, Sandbox};
@@ -82,12 +82,38 @@ async fn a_storm_of_refusals_is_waited_out() {
     run(&sandbox).await.expect_code(0);
     let calm = properties(&sandbox);
     let throttled = Answer::status(429).with_header("Retry-After", "1");
-    sandbox.opsgenie.fault(Matcher::any(), throttled, 20);
+    for path in ["/v1/services", "/v1/incidents", "/v2/schedules"] {
+        let list = Matcher::get(path);
+        sandbox.opsgenie.fault(list, throttled.clone(), 3);
+    }
+    sandbox
+        .opsgenie
+        .fault(Matcher::get("/v2/teams/*"), throttled, 6);
 
     let outcome = run(&sandbox).await.expect_code(0);
 
     assert_eq!(properties(&sandbox), calm);
     assert_eq!(outcome.logged("ERROR"), Vec::<String>::new());
+    let refused = |path: &str| sandbox.opsgenie.requested(&Matcher::get(path));
+    assert!(refused("/v1/services") > 3);
+}
+
+#[tokio::test]
+async fn a_storm_that_does_not_end_costs_the_enrichment_and_one_line() {
+    let sandbox = sandbox_with(vec![services()]).await;
+    run(&sandbox).await.expect_code(0);
+    let calm = properties(&sandbox);
+    let throttled = Answer::status(429).with_header("Retry-After", "0");
+    let oncalls = Matcher::get("/v2/schedules/*/on-calls");
+    sandbox.opsgenie.fault(oncalls, throttled, usize::MAX);
+
+    let outcome = run(&sandbox).await.expect_code(0);
+
+    // Left out of the entities, so Port keeps them.
+    assert_eq!(properties(&sandbox), calm);
+    let about = warnings(&outcome, "on-calls");
+    assert_eq!(about.len(), 1, "{:?}", outcome.logged("WARNING"));
+    assert!(about[0].contains("429"), "{about:?}");
 }
 
 #[tokio::test]
@@ -127,6 +153,7 @@ async fn a_schedule_without_an_owner_gives_no_team_and_stops_nobody() {
     oncalls["port"]["entity"]["mappings"]["identifier"] = json!(".ownerTeam.id");
     let sandbox = sandbox_with(vec![services(), oncalls]).await;
     let schedule = sandbox.opsgenie.objects("schedules")[0].clone();
+    let owner = text(&schedule, "/ownerTeam/id");
     sandbox
         .opsgenie
         .update("schedules", text(&schedule, "/id"), |schedule| {
@@ -135,7 +162,7 @@ async fn a_schedule_without_an_owner_gives_no_team_and_stops_nobody() {
 
     let outcome = run(&sandbox).await.expect_code(0);
 
-    let teams: std::collections::BTreeSet<String> = sandbox
+    let teams: BTreeSet<String> = sandbox
         .opsgenie
         .objects("schedules")
         .iter()
@@ -144,6 +171,17 @@ async fn a_schedule_without_an_owner_gives_no_team_and_stops_nobody() {
         .collect();
     let services = sandbox.opsgenie.count("services");
     assert_eq!(sandbox.port.entities("thing").len(), services + teams.len());
-    let about = warnings(&outcome, ".ownerTeam.id");
-    assert_eq!(about.len(), 1, "{:?}", outcome.logged("WARNING"));
+    for about in [".ownerTeam.id", "schedules without an owner team"] {
+        let said = warnings(&outcome, about);
+        assert_eq!(said.len(), 1, "{:?}", outcome.logged("WARNING"));
+    }
+    // Services of the team that it may have been are mapped without on-calls.
+    for service in sandbox.opsgenie.objects("services") {
+        let entity = sandbox.port.entity("thing", text(&service, "/id")).unwrap();
+        let name = text(&service, "/name");
+        assert!(text(&entity, "/properties/text").starts_with(name));
+        if text(&service, "/teamId") == owner {
+            assert!(entity["properties"]["list"].is_null());
+        }
+    }
 }
