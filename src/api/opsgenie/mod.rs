@@ -385,11 +385,10 @@ impl OpsgenieClient {
         };
         if !self.base.is_origin_of(&next) {
             // The key goes with every request, so nobody else is asked.
-            let host = next.host_str().unwrap_or("nowhere");
             return malformed(format!(
-                "the next page of {} is said to be at {}://{host}, which is not where the API is",
+                "the next page of {} is said to be at {}, which is not where the API is",
                 list.as_str(),
-                next.scheme()
+                next.origin().ascii_serialization()
             ));
         }
         if next == *url {
