@@ -41,7 +41,7 @@ FROM gcr.io/distroless/cc-debian13:nonroot
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Portolan" \
-      org.opencontainers.image.description="Keeps Port's software catalog in step with Statuspage and PagerDuty" \
+      org.opencontainers.image.description="Keeps Port's software catalog in step with Statuspage, PagerDuty and Opsgenie" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -1,4 +1,5 @@
-//! Portolan keeps a Port software catalog in step with Statuspage and PagerDuty.
+//! Portolan keeps a Port software catalog in step with Statuspage, PagerDuty and
+//! Opsgenie.
 //!
 //! The binary is a few lines around this library, so that the tests can use the
 //! sandbox and the settings. It is no interface for others and may change at any
@@ -15,7 +16,7 @@
 //!                      └──▶ source ──raw──▶ mapping ──entities──▶ catalog ──▶ Port
 //!                             │                │                     │
 //!                             ▼                ▼                     ▼
-//!             api::{statuspage, pagerduty}     jq                api::port
+//!   api::{statuspage, pagerduty, opsgenie}     jq                api::port
 //!                             └───────────────▶ http ◀───────────────┘
 //! ```
 //!
@@ -39,7 +40,7 @@
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`store`] | the local state database: the history of runs |
-//! | [`sandbox`] | simulators of Statuspage, PagerDuty and Port, for `sandbox` and the tests |
+//! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
 //! # Who uses whom
 //!
@@ -48,8 +49,8 @@
 //!   mapping, the state and what is reported.
 //! - `event_listener` → `api::port`, to ask for requests; `sync` for the types of what it
 //!   asks for. Who runs resyncs is handed what it hears.
-//! - `source` → `api::{statuspage, pagerduty}`, `resource_config`, `mapping` and `jq` for the
-//!   types of what it hands on.
+//! - `source` → `api::{statuspage, pagerduty, opsgenie}`, `resource_config`, `mapping` and
+//!   `jq` for the types of what it hands on.
 //! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.
 //! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
 //! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.

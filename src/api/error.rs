@@ -188,7 +188,8 @@ fn reason(status: u16) -> &'static str {
 
 /// What an error body says, in any of the forms in which vendors say it:
 /// `{"message"}`, `{"error": text}`, `{"error": [texts]}`,
-/// `{"error": code, "message"}`, `{"error": {"message", "code", "errors"}}`.
+/// `{"error": code, "message"}`, `{"error": {"message", "code", "errors"}}`,
+/// `{"message", "errors": {field: text}}`.
 #[derive(Default)]
 struct Explanation {
     message: Option<String>,
@@ -218,7 +219,10 @@ impl Explanation {
                 code: code(error),
             },
             None => Self {
-                message: message.map(str::to_owned),
+                message: match (message, body.get("errors").and_then(by_field)) {
+                    (Some(message), Some(details)) => Some(format!("{message}: {details}")),
+                    (message, details) => message.map(str::to_owned).or(details),
+                },
                 code: None,
             },
         }
@@ -235,6 +239,15 @@ fn joined(value: &Value) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// `{"field": "what is wrong with it"}` as one text.
+fn by_field(errors: &Value) -> Option<String> {
+    let errors = errors.as_object()?.iter();
+    let errors: Vec<String> = errors
+        .filter_map(|(field, problem)| Some(format!("{field} {}", joined(problem)?)))
+        .collect();
+    (!errors.is_empty()).then(|| errors.join("; "))
 }
 
 /// A number, or a word that is a name rather than a sentence.
@@ -344,6 +357,11 @@ mod tests {
                 json!({"error": {"message": "Not Found", "code": 2100}}),
                 Some("Not Found"),
                 Some("2100"),
+            ),
+            (
+                json!({"message": "Not processable", "errors": {"query": "is not valid"}}),
+                Some("Not processable: query is not valid"),
+                None,
             ),
             (json!([1, 2]), None, None),
             (json!({"error": null}), None, None),

@@ -10,6 +10,7 @@
 
 mod credential;
 mod error;
+mod opsgenie;
 mod pagerduty;
 mod port;
 mod statuspage;
@@ -17,6 +18,9 @@ mod statuspage;
 use url::Url;
 
 pub use error::ApiError;
+pub use opsgenie::{
+    Field, NextPage, OpsgenieClient, OpsgenieList, OpsgeniePage, OpsgenieQuery, Sign, Worth,
+};
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
     BlueprintRelations, BulkOutcome, CORE_VERSION, EntityFailure, EntityName, EntityPage,
@@ -28,7 +32,7 @@ pub use statuspage::StatuspageClient;
 
 use crate::http::{BuildError, SafeUrl};
 
-/// Objects asked for at once; the most that Statuspage and PagerDuty give.
+/// Objects asked for at once; the most that Statuspage, PagerDuty and Opsgenie give.
 pub const PAGE_SIZE: usize = 100;
 
 /// Where an API begins.

@@ -1,6 +1,7 @@
 //! What a first start puts into Port: blueprints, mapping, and what else the
 //! resource files hold, the program's own or a directory's.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -95,23 +96,26 @@ impl Defaults {
         }
     }
 
-    /// What the program brings along, one source after the other.
+    /// What the program brings along, one source after the other. With several of
+    /// them, a kind whose name another source has as well carries its source's name,
+    /// whether that other source is on or not: turning it on later must not make
+    /// the document ambiguous that was stored before.
     pub fn embedded(sources: &[SourceName]) -> Result<Self, DefaultsError> {
         let mut defaults = Self::default();
-        for source in sources {
-            let (blueprints, mapping) = match source {
-                SourceName::Statuspage => (
-                    include_str!("../../.port/resources/statuspage/blueprints.json"),
-                    include_str!("../../.port/resources/statuspage/port-app-config.yaml"),
-                ),
-                SourceName::Pagerduty => (
-                    include_str!("../../.port/resources/pagerduty/blueprints.json"),
-                    include_str!("../../.port/resources/pagerduty/port-app-config.yaml"),
-                ),
-            };
+        let shared = match sources {
+            [] | [_] => BTreeSet::new(),
+            _ => shared_kinds()?,
+        };
+        for &source in sources {
+            let (blueprints, _) = embedded_files(source);
             let origin = format!("the default {source} blueprints");
             defaults.blueprints.extend(list(&origin, blueprints)?);
-            let origin = format!("the default {source} mapping");
+            let (origin, mut mapping) = embedded_mapping(source)?;
+            for kind in kinds(&mut mapping) {
+                if shared.contains(kind) {
+                    *kind = format!("{source}.{kind}");
+                }
+            }
             defaults.add_mapping(&origin, mapping)?;
         }
         Ok(defaults)
@@ -125,7 +129,7 @@ impl Defaults {
         }
         let mut defaults = Self::default();
         if let Some((origin, text)) = find(directory, "port-app-config")? {
-            defaults.add_mapping(&origin, &text)?;
+            defaults.add_mapping(&origin, parse(&origin, &text)?)?;
             defaults.own_mapping = Some(OwnMapping { origin, text });
         }
         let read = |name| match find(directory, name)? {
@@ -140,13 +144,12 @@ impl Defaults {
     }
 
     /// The first document's settings hold; the resources of all are joined.
-    fn add_mapping(&mut self, origin: &str, text: &str) -> Result<(), DefaultsError> {
+    fn add_mapping(&mut self, origin: &str, mut mapping: Value) -> Result<(), DefaultsError> {
         let malformed = |reason| DefaultsError::Malformed {
             origin: origin.to_owned(),
             expected: "a mapping document",
             reason,
         };
-        let mut mapping = parse(origin, text)?;
         let Some(resources) = mapping.get_mut("resources").and_then(Value::as_array_mut) else {
             return Err(malformed(Some("it has no list `resources`".to_owned())));
         };
@@ -160,6 +163,57 @@ impl Defaults {
         }
         Ok(())
     }
+}
+
+/// Blueprints and mapping that come with the program for a source.
+const fn embedded_files(source: SourceName) -> (&'static str, &'static str) {
+    match source {
+        SourceName::Statuspage => (
+            include_str!("../../.port/resources/statuspage/blueprints.json"),
+            include_str!("../../.port/resources/statuspage/port-app-config.yaml"),
+        ),
+        SourceName::Pagerduty => (
+            include_str!("../../.port/resources/pagerduty/blueprints.json"),
+            include_str!("../../.port/resources/pagerduty/port-app-config.yaml"),
+        ),
+        SourceName::Opsgenie => (
+            include_str!("../../.port/resources/opsgenie/blueprints.json"),
+            include_str!("../../.port/resources/opsgenie/port-app-config.yaml"),
+        ),
+    }
+}
+
+/// The mapping that comes with the program for a source, and what to call it.
+fn embedded_mapping(source: SourceName) -> Result<(String, Value), DefaultsError> {
+    let (_, mapping) = embedded_files(source);
+    let origin = format!("the default {source} mapping");
+    let mapping = parse(&origin, mapping)?;
+    Ok((origin, mapping))
+}
+
+/// Kinds that the default mappings of several sources have.
+fn shared_kinds() -> Result<BTreeSet<String>, DefaultsError> {
+    let mut seen = BTreeSet::new();
+    let mut shared = BTreeSet::new();
+    for source in SourceName::ALL {
+        let (_, mut mapping) = embedded_mapping(source)?;
+        let own: BTreeSet<String> = kinds(&mut mapping).map(|kind| kind.clone()).collect();
+        shared.extend(own.intersection(&seen).cloned());
+        seen.extend(own);
+    }
+    Ok(shared)
+}
+
+/// The kind of every resource config.
+fn kinds(mapping: &mut Value) -> impl Iterator<Item = &mut String> {
+    let resources = mapping.get_mut("resources").and_then(Value::as_array_mut);
+    resources
+        .into_iter()
+        .flatten()
+        .filter_map(|resource| match resource.get_mut("kind") {
+            Some(Value::String(kind)) => Some(kind),
+            _ => None,
+        })
 }
 
 /// `<name>.json`, `.yaml` or `.yml` in `directory`.
@@ -196,4 +250,70 @@ fn parse(origin: &str, text: &str) -> Result<Value, DefaultsError> {
     let mut document: serde_yaml::Value = serde_yaml::from_str(text).map_err(malformed)?;
     document.apply_merge().map_err(malformed)?;
     serde_yaml::from_value(document).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::jq::{Jq, Limits};
+    use crate::resource_config;
+
+    fn kinds_of(sources: &[SourceName]) -> Vec<String> {
+        let mut mapping = Defaults::embedded(sources).unwrap().mapping;
+        kinds(&mut mapping).map(|kind| kind.clone()).collect()
+    }
+
+    /// Every subset of the sources but the empty one, in their order.
+    fn subsets() -> Vec<Vec<SourceName>> {
+        let all = SourceName::ALL;
+        let chosen = |mask: usize| (0..all.len()).filter(move |place| mask & (1 << place) != 0);
+        (1..1 << all.len())
+            .map(|mask| chosen(mask).map(|place| all[place]).collect())
+            .collect()
+    }
+
+    #[test]
+    fn one_source_alone_has_its_kinds_as_the_original_writes_them() {
+        for source in SourceName::ALL {
+            let kinds = kinds_of(&[source]);
+            assert!(kinds.iter().all(|kind| !kind.contains('.')), "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn several_sources_qualify_what_more_than_one_of_them_could_mean() {
+        use SourceName::{Opsgenie, Pagerduty, Statuspage};
+        for sources in subsets().into_iter().filter(|sources| sources.len() > 1) {
+            let qualified: Vec<String> = kinds_of(&sources)
+                .into_iter()
+                .filter(|kind| kind.contains('.'))
+                .collect();
+            let expected: Vec<String> = [Statuspage, Opsgenie]
+                .into_iter()
+                .filter(|source| sources.contains(source))
+                .map(|source| format!("{source}.incident"))
+                .collect();
+            assert_eq!(qualified, expected, "{sources:?}");
+        }
+        assert!(kinds_of(&[Statuspage, Pagerduty]).contains(&"incident_update".to_owned()));
+    }
+
+    #[test]
+    fn the_mapping_of_every_subset_is_one_without_a_mistake() {
+        let jq = Jq::new(BTreeMap::new(), Limits::default());
+        for sources in subsets() {
+            let mapping = Defaults::embedded(&sources).unwrap().mapping;
+            let text = serde_json::to_string(&mapping).unwrap();
+            let parsed = resource_config::parse_text(&text, "mapping", &sources, &jq)
+                .unwrap_or_else(|invalid| panic!("{sources:?}: {invalid}"));
+            assert_eq!(parsed.warnings, Vec::<String>::new(), "{sources:?}");
+            // What is stored today is understood when another source is turned on.
+            if sources.len() > 1 {
+                resource_config::parse_text(&text, "mapping", &SourceName::ALL, &jq)
+                    .unwrap_or_else(|invalid| panic!("{sources:?}: {invalid}"));
+            }
+        }
+    }
 }

@@ -13,12 +13,8 @@ use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::settings::{self, Inputs, Overrides};
 use crate::store;
 
-/// Blueprints of which an entity is shown.
-const SHOWN: [&str; 3] = [
-    "statuspageComponent",
-    "pagerdutyService",
-    "pagerdutyIncident",
-];
+/// Blueprints of which an entity is shown: one of each source.
+const SHOWN: [&str; 3] = ["statuspageComponent", "pagerdutyService", "opsGenieAlert"];
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: SandboxArguments) -> Exit {
@@ -85,16 +81,19 @@ async fn serve(sandbox: Sandbox) -> Exit {
 
 /// How to change the company from another shell and see what comes of it.
 fn remote_control(sandbox: &Sandbox) -> String {
-    let [port, statuspage, pagerduty] = [
+    let [port, statuspage, pagerduty, opsgenie] = [
         sandbox.port.url(),
         sandbox.statuspage.url(),
         sandbox.pagerduty.url(),
+        sandbox.opsgenie.url(),
     ];
     format!(
         "# What they hold can be changed, and what they were asked be seen, below /sandbox/ of each; that is no part of
 # any vendor's API, needs no credential and is counted nowhere. Change something, run again and count the writes:
 #   curl {statuspage}sandbox/objects/component  # or statuspage, component_group, incident
 #   curl {pagerduty}sandbox/objects/services  # or incidents, users, schedules, oncalls, escalation_policies
+#   curl {opsgenie}sandbox/objects/alerts  # or incidents, services, teams, schedules, users
+#   curl -X PUT {opsgenie}sandbox/oncalls/SCHEDULE -d '[\"somebody@example.com\"]'  # who is on call now
 #   curl -X PATCH {statuspage}sandbox/objects/component/ID -d '{{\"name\": \"Renamed\"}}'
 #   curl -X POST {statuspage}sandbox/objects/component -d '{{\"id\": \"new\", \"page_id\": \"ID\", \"name\": \"New\", \"group\": false}}'
 #   curl -X DELETE {statuspage}sandbox/objects/component/ID

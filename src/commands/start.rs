@@ -9,7 +9,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::Exit;
-use crate::api::{ApiError, PagerdutyClient, PortClient, ResyncStatus, StatuspageClient};
+use crate::api::{
+    ApiError, OpsgenieClient, PagerdutyClient, PortClient, ResyncStatus, StatuspageClient,
+};
 use crate::catalog::{self, Defaults, OwnMapping, WriteLimits};
 use crate::causes::with_hint;
 use crate::event_listener;
@@ -17,7 +19,7 @@ use crate::http::BuildError;
 use crate::jq::{self, Jq};
 use crate::resource_config;
 use crate::settings::{EventListener, Settings, SourceName};
-use crate::source::{Pagerduty, Source, Statuspage};
+use crate::source::{Opsgenie, Pagerduty, Source, Statuspage};
 use crate::sync::{Expressions, Reporting, Resync, StateInPort};
 
 /// A process that can resync.
@@ -179,6 +181,12 @@ fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
             label,
             Arc::new(Pagerduty::new(client, account.name.clone())),
         ));
+    }
+    for account in &settings.sources.opsgenie {
+        let limit = settings.rate_limits.opsgenie_per_minute;
+        let client = OpsgenieClient::new(account, &settings.outbound, limit)?;
+        let label = label(SourceName::Opsgenie, account.name.as_deref());
+        sources.push((label, Arc::new(Opsgenie::new(client, account.name.clone()))));
     }
     Ok(sources)
 }

@@ -20,6 +20,9 @@ pub enum RateHeaders {
     RateLimit,
     /// `x-ratelimit-limit`, `-remaining` and `-reset`, the last as epoch seconds.
     XRateLimit,
+    /// `x-ratelimit-state`, `OK` or `THROTTLED`, and `-period-in-sec`: for how
+    /// long it may stay so.
+    XRateLimitState,
 }
 
 /// A rate limit's state, as announced with a reply.
@@ -40,6 +43,7 @@ impl RateHeaders {
             Self::RetryAfter => return Announced::default(),
             Self::RateLimit => "ratelimit",
             Self::XRateLimit => "x-ratelimit",
+            Self::XRateLimitState => return throttled(headers),
         };
         let number = |name: &str| {
             text(headers, &format!("{prefix}-{name}")).and_then(|text| text.parse::<u64>().ok())
@@ -58,11 +62,29 @@ impl RateHeaders {
             .and_then(|text| parse_wait(text, server_time(headers)));
         // The reset is sent with every reply; only where the limit was the
         // reason does it say anything about when to come back.
-        let reset = || match status {
-            420 | 429 => self.announced(headers).reset,
+        let reset = || match (self, status) {
+            // Every request waits for that already, and only so long as it has to.
+            (Self::XRateLimitState, _) => None,
+            (_, 420 | 429) => self.announced(headers).reset,
             _ => None,
         };
         retry_after.or_else(reset)
+    }
+}
+
+/// Nothing is left while the state says so; of anything else it says nothing.
+fn throttled(headers: &HeaderMap) -> Announced {
+    let is_throttled = text(headers, "x-ratelimit-state")
+        .is_some_and(|state| state.eq_ignore_ascii_case("THROTTLED"));
+    let period = text(headers, "x-ratelimit-period-in-sec")
+        .and_then(|text| parse_wait(text, server_time(headers)));
+    match period {
+        Some(period) if is_throttled => Announced {
+            limit: None,
+            remaining: Some(0),
+            reset: Some(period),
+        },
+        _ => Announced::default(),
     }
 }
 
@@ -201,6 +223,26 @@ mod tests {
             RateHeaders::XRateLimit.ordered_wait(429, &sent),
             Some(Duration::from_secs(30)),
         );
+    }
+
+    #[test]
+    fn a_throttled_state_leaves_nothing_for_its_period() {
+        let throttled = headers(&[
+            ("x-ratelimit-state", "THROTTLED"),
+            ("x-ratelimit-period-in-sec", "60"),
+        ]);
+        let fine = headers(&[
+            ("x-ratelimit-state", "OK"),
+            ("x-ratelimit-period-in-sec", "60"),
+        ]);
+        let style = RateHeaders::XRateLimitState;
+        assert_eq!(style.announced(&throttled).remaining, Some(0));
+        assert_eq!(
+            style.announced(&throttled).reset,
+            Some(Duration::from_mins(1))
+        );
+        assert_eq!(style.ordered_wait(429, &throttled), None);
+        assert_eq!(style.announced(&fine), Announced::default());
     }
 
     #[test]

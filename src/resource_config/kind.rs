@@ -1,6 +1,6 @@
 //! Which kinds of objects there are, and which one a document means.
 //!
-//! Statuspage's kinds are a closed list. PagerDuty's are open: any list
+//! Statuspage's and Opsgenie's kinds are closed lists. PagerDuty's are open: any list
 //! endpoint of its API can be mapped, so an unknown kind is believed, unless it
 //! is so near a known endpoint that it must be a slip (`incident`).
 //!
@@ -12,8 +12,8 @@ use std::fmt;
 use super::{
     reader::nearest,
     selector::{
-        EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, SchedulesSelector,
-        ServicesSelector,
+        EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, OpsgenieSearch,
+        SchedulesSelector, ServicesSelector,
     },
 };
 use crate::settings::SourceName;
@@ -21,13 +21,10 @@ use crate::settings::SourceName;
 /// A kind of raw object, with what its selector asks for. Displays as the
 /// kind's own name, without a source in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each resource config, and it stays where it is"
-)]
 pub enum Kind {
     Statuspage(StatuspageKind),
     Pagerduty(PagerdutyKind),
+    Opsgenie(OpsgenieKind),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,11 +47,29 @@ pub enum PagerdutyKind {
     Other(String),
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpsgenieKind {
+    Alert(OpsgenieSearch),
+    Service,
+    Incident(OpsgenieSearch),
+    Team {
+        /// Whether the teams' members are wanted.
+        include_members: bool,
+    },
+    Schedule {
+        /// Whether the schedules come with their rotations.
+        expand_rotation: bool,
+    },
+    ScheduleOncall,
+    User,
+}
+
 impl Kind {
     pub fn source(&self) -> SourceName {
         match self {
             Self::Statuspage(_) => SourceName::Statuspage,
             Self::Pagerduty(_) => SourceName::Pagerduty,
+            Self::Opsgenie(_) => SourceName::Opsgenie,
         }
     }
 }
@@ -64,6 +79,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Statuspage(kind) => kind.fmt(formatter),
             Self::Pagerduty(kind) => kind.fmt(formatter),
+            Self::Opsgenie(kind) => kind.fmt(formatter),
         }
     }
 }
@@ -113,6 +129,36 @@ impl fmt::Display for PagerdutyKind {
     }
 }
 
+impl OpsgenieKind {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Alert(_) => "alert",
+            Self::Service => "service",
+            Self::Incident(_) => "incident",
+            Self::Team { .. } => "team",
+            Self::Schedule { .. } => "schedule",
+            Self::ScheduleOncall => "schedule-oncall",
+            Self::User => "user",
+        }
+    }
+}
+
+impl fmt::Display for OpsgenieKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+const OPSGENIE_KINDS: &[&str] = &[
+    "alert",
+    "service",
+    "incident",
+    "team",
+    "schedule",
+    "schedule-oncall",
+    "user",
+];
+
 /// The list endpoints PagerDuty documents; only ever used to tell a slip from
 /// an endpoint this program has not heard of.
 const PAGERDUTY_ENDPOINTS: &[&str] = &[
@@ -150,6 +196,8 @@ const PAGERDUTY_ENDPOINTS: &[&str] = &[
 pub(super) enum KindName {
     Statuspage(StatuspageKind),
     Pagerduty(String),
+    /// One of [`OPSGENIE_KINDS`].
+    Opsgenie(&'static str),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -213,6 +261,15 @@ fn exact(name: &str, source: SourceName) -> Option<KindName> {
         SourceName::Pagerduty => PAGERDUTY_ENDPOINTS
             .contains(&name)
             .then(|| KindName::Pagerduty(name.to_owned())),
+        SourceName::Opsgenie => {
+            // The original's own documents write it either way.
+            let name = match name {
+                "schedule-on-call" => "schedule-oncall",
+                name => name,
+            };
+            let kind = OPSGENIE_KINDS.iter().find(|kind| **kind == name);
+            kind.map(|kind| KindName::Opsgenie(kind))
+        }
     }
 }
 
@@ -235,6 +292,9 @@ fn known(sources: &[SourceName]) -> Vec<&'static str> {
     }
     if sources.contains(&SourceName::Pagerduty) {
         names.extend(PAGERDUTY_ENDPOINTS);
+    }
+    if sources.contains(&SourceName::Opsgenie) {
+        names.extend(OPSGENIE_KINDS);
     }
     names
 }
@@ -288,7 +348,9 @@ mod tests {
 
     const STATUSPAGE: &[SourceName] = &[SourceName::Statuspage];
     const PAGERDUTY: &[SourceName] = &[SourceName::Pagerduty];
-    const BOTH: &[SourceName] = &SourceName::ALL;
+    const OPSGENIE: &[SourceName] = &[SourceName::Opsgenie];
+    const BOTH: &[SourceName] = &[SourceName::Statuspage, SourceName::Pagerduty];
+    const ALL: &[SourceName] = &SourceName::ALL;
 
     fn pagerduty(name: &str) -> KindName {
         KindName::Pagerduty(name.to_owned())
@@ -367,6 +429,43 @@ mod tests {
     fn a_kind_of_a_source_that_is_off_says_so() {
         insta::assert_snapshot!(refused("component", PAGERDUTY), @"`component` is a kind of statuspage, which is not set up; set the credentials of statuspage, or remove this resource");
         insta::assert_snapshot!(refused("pagerduty.incidents", STATUSPAGE), @"`pagerduty.incidents` is a kind of pagerduty, which is not set up; set the credentials of pagerduty, or remove this resource");
+    }
+
+    #[test]
+    fn a_kind_that_several_sources_have_must_be_qualified() {
+        insta::assert_snapshot!(refused("incident", ALL), @"several sources have a kind `incident`; say which one: `statuspage.incident` or `opsgenie.incident`");
+        assert_eq!(
+            resolve("opsgenie.incident", ALL),
+            Ok(KindName::Opsgenie("incident"))
+        );
+        assert_eq!(
+            resolve("statuspage.incident", ALL),
+            Ok(KindName::Statuspage(StatuspageKind::Incident))
+        );
+        assert_eq!(resolve("incidents", ALL), Ok(pagerduty("incidents")));
+        assert_eq!(resolve("service", ALL), Ok(KindName::Opsgenie("service")));
+    }
+
+    #[test]
+    fn on_calls_of_schedules_are_written_either_way() {
+        for written in [
+            "schedule-oncall",
+            "schedule-on-call",
+            "opsgenie.schedule-on-call",
+        ] {
+            assert_eq!(
+                resolve(written, OPSGENIE),
+                Ok(KindName::Opsgenie("schedule-oncall")),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn opsgenie_has_its_kinds_and_no_others() {
+        insta::assert_snapshot!(refused("alerts", OPSGENIE), @"there is no kind `alerts`; did you mean `alert`?");
+        insta::assert_snapshot!(refused("escalation", OPSGENIE), @"there is no kind `escalation`; known are alert, service, incident, team, schedule, schedule-oncall, user");
+        insta::assert_snapshot!(refused("alert", BOTH), @"`alert` is a kind of opsgenie, which is not set up; set the credentials of opsgenie, or remove this resource");
     }
 
     #[test]

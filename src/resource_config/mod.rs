@@ -26,13 +26,13 @@ mod tests;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-pub use kind::{Kind, PagerdutyKind, StatuspageKind};
+pub use kind::{Kind, OpsgenieKind, PagerdutyKind, StatuspageKind};
 pub use parse::{parse_text, parse_value};
 pub use position::Position;
 pub use problem::{InvalidMapping, MappingProblem, Snippet};
 pub use selector::{
-    EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, SchedulesSelector,
-    ServicesSelector,
+    Comparison, EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, Operator,
+    OpsgenieSearch, SchedulesSelector, ServicesSelector,
 };
 pub use template::{Search, SearchRule, SearchValue, Template};
 

@@ -1,5 +1,5 @@
-//! A company to try Portolan on: stateful simulators of Statuspage, PagerDuty
-//! and Port, inside the process, on free loopback ports.
+//! A company to try Portolan on: stateful simulators of Statuspage,
+//! PagerDuty, Opsgenie and Port, inside the process, on free loopback ports.
 //!
 //! They serve two masters. `portolan sandbox` shows a whole run without an
 //! account anywhere, and the integration tests drive the program against
@@ -15,6 +15,7 @@ pub mod chassis;
 pub mod clock;
 mod company;
 mod objects;
+pub mod opsgenie;
 pub mod pagerduty;
 pub mod port;
 pub mod statuspage;
@@ -30,6 +31,7 @@ use clap::ValueEnum;
 use url::Url;
 
 use self::company::Company;
+use self::opsgenie::Opsgenie;
 use self::pagerduty::Pagerduty;
 use self::port::Port;
 use self::statuspage::Statuspage;
@@ -37,6 +39,7 @@ use crate::settings::SourceName;
 
 pub use self::chassis::{Answer, Matcher, RateLimit, RecordedRequest, Simulator};
 pub use self::clock::Clock;
+pub use self::opsgenie::OpsgenieSimulator;
 pub use self::pagerduty::PagerdutySimulator;
 pub use self::port::PortSimulator;
 pub use self::statuspage::StatuspageSimulator;
@@ -52,7 +55,8 @@ pub enum DatasetSize {
     Small,
     /// A few thousand objects
     Medium,
-    /// Tens of thousands of objects, more incidents than PagerDuty lists at once
+    /// Tens of thousands of objects, more incidents than PagerDuty and more alerts
+    /// than Opsgenie lists at once
     Large,
 }
 
@@ -82,11 +86,12 @@ impl Default for SandboxOptions {
     }
 }
 
-/// The three vendors, running.
+/// The vendors, running.
 pub struct Sandbox {
     pub port: PortSimulator,
     pub statuspage: StatuspageSimulator,
     pub pagerduty: PagerdutySimulator,
+    pub opsgenie: OpsgenieSimulator,
     rate_limits: bool,
 }
 
@@ -100,8 +105,9 @@ impl Sandbox {
     pub async fn start_at(options: SandboxOptions, clock: Clock) -> io::Result<Self> {
         let company = Arc::new(Company::new(options.dataset, options.seed, clock.now()));
         // A large company takes a while to make up; nobody else has to wait for that.
-        let (pages, founder) = (Arc::clone(&company), clock.clone());
-        let (statuspage, pagerduty) = tokio::try_join!(
+        let (pages, duties) = (Arc::clone(&company), Arc::clone(&company));
+        let founder = clock.clone();
+        let (statuspage, pagerduty, mut opsgenie) = tokio::try_join!(
             tokio::task::spawn_blocking(move || {
                 let mut world = Statuspage::new();
                 pages.fill_statuspage(&mut world);
@@ -112,19 +118,31 @@ impl Sandbox {
                 company.fill_pagerduty(&mut world);
                 world
             }),
+            tokio::task::spawn_blocking(move || {
+                let mut world = Opsgenie::new();
+                duties.fill_opsgenie(&mut world);
+                world
+            }),
         )?;
         let port = Simulator::start(port::RATE_LIMIT, |url| Port::new(clock.clone(), url)).await?;
         let statuspage = Simulator::start(statuspage::RATE_LIMIT, |_| statuspage).await?;
         let pagerduty = Simulator::start(pagerduty::RATE_LIMIT, |_| pagerduty).await?;
+        let opsgenie = Simulator::start(opsgenie::RATE_LIMIT, |url| {
+            opsgenie.pages_at(url);
+            opsgenie
+        })
+        .await?;
         let sandbox = Self {
             port,
             statuspage,
             pagerduty,
+            opsgenie,
             rate_limits: options.rate_limits,
         };
         set_up(&sandbox.port, options, 1);
         set_up(&sandbox.statuspage, options, 2);
         set_up(&sandbox.pagerduty, options, 3);
+        set_up(&sandbox.opsgenie, options, 4);
         Ok(sandbox)
     }
 
@@ -149,6 +167,14 @@ impl Sandbox {
                 "OCEAN__INTEGRATION__CONFIG__PAGERDUTY_API_URL",
                 base(&self.pagerduty.url()),
             ),
+            (
+                "OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN",
+                opsgenie::API_TOKEN.to_owned(),
+            ),
+            (
+                "OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL",
+                base(&self.opsgenie.url()),
+            ),
         ] {
             environment.push((name.to_owned(), value));
         }
@@ -158,16 +184,19 @@ impl Sandbox {
     /// The settings of an installation of the original with this source alone.
     pub fn environment_for(&self, source: SourceName) -> Vec<(String, String)> {
         let mut environment = self.common(source.as_str());
-        let config = if source == SourceName::Pagerduty {
-            [
-                ("TOKEN", pagerduty::TOKEN.to_owned()),
-                ("API_URL", base(&self.pagerduty.url())),
-            ]
-        } else {
-            [
+        let config = match source {
+            SourceName::Statuspage => [
                 ("STATUSPAGE_API_KEY", statuspage::API_KEY.to_owned()),
                 ("STATUSPAGE_HOST", base(&self.statuspage.url())),
-            ]
+            ],
+            SourceName::Pagerduty => [
+                ("TOKEN", pagerduty::TOKEN.to_owned()),
+                ("API_URL", base(&self.pagerduty.url())),
+            ],
+            SourceName::Opsgenie => [
+                ("API_TOKEN", opsgenie::API_TOKEN.to_owned()),
+                ("API_URL", base(&self.opsgenie.url())),
+            ],
         };
         for (name, value) in config {
             environment.push((format!("OCEAN__INTEGRATION__CONFIG__{name}"), value));
@@ -185,7 +214,8 @@ impl Sandbox {
             ("OCEAN__EVENT_LISTENER__TYPE", "ONCE".to_owned()),
         ];
         if !self.rate_limits {
-            // Nobody counts, so there is nothing to keep below.
+            // Nobody counts, so there is nothing to keep below. Opsgenie's client
+            // goes by what it is told.
             environment.push((
                 "OCEAN__RATE_LIMITS__STATUSPAGE_PER_MINUTE",
                 "60000".to_owned(),
@@ -201,21 +231,23 @@ impl Sandbox {
             .collect()
     }
 
-    /// Everything that a well-behaved client would not have caused, of all three.
+    /// Everything that a well-behaved client would not have caused, of all of them.
     pub fn problems(&self) -> Vec<String> {
         [
             self.port.problems(),
             self.statuspage.problems(),
             self.pagerduty.problems(),
+            self.opsgenie.problems(),
         ]
         .concat()
     }
 
-    /// Forgets every request so far, of all three.
+    /// Forgets every request so far, of all of them.
     pub fn clear_requests(&self) {
         self.port.clear_requests();
         self.statuspage.clear_requests();
         self.pagerduty.clear_requests();
+        self.opsgenie.clear_requests();
     }
 
     /// Lets requests that are under way end, for a bounded time, and stops.
@@ -223,7 +255,8 @@ impl Sandbox {
         tokio::join!(
             self.port.stop(),
             self.statuspage.stop(),
-            self.pagerduty.stop()
+            self.pagerduty.stop(),
+            self.opsgenie.stop()
         );
     }
 }

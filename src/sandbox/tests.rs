@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::chassis::Matcher;
-use super::{Clock, DatasetSize, Sandbox, SandboxOptions, pagerduty, port, statuspage};
+use super::{Clock, DatasetSize, Sandbox, SandboxOptions, opsgenie, pagerduty, port, statuspage};
 use crate::settings::SourceName;
 
 /// Calls one vendor with one credential.
@@ -105,6 +105,14 @@ pub(super) fn pagerduty_caller(sandbox: &Sandbox) -> Caller {
     )
 }
 
+/// A caller whom Opsgenie knows.
+pub(super) fn opsgenie_caller(sandbox: &Sandbox) -> Caller {
+    Caller::new(
+        sandbox.opsgenie.url(),
+        &format!("GenieKey {}", opsgenie::API_TOKEN),
+    )
+}
+
 /// A caller who has logged in to Port.
 pub(super) async fn port_caller(sandbox: &Sandbox) -> Caller {
     let anonymous = Caller::new(sandbox.port.url(), "");
@@ -126,7 +134,9 @@ async fn every_kind_of_the_small_company_has_objects() {
     assert_eq!(sandbox.statuspage.count("statuspage"), 3);
     assert!(sandbox.statuspage.counts().values().all(|&count| count > 0));
     assert!(sandbox.pagerduty.counts().values().all(|&count| count > 0));
+    assert!(sandbox.opsgenie.counts().values().all(|&count| count > 0));
     let objects: usize = sandbox.pagerduty.counts().values().sum::<usize>()
+        + sandbox.opsgenie.counts().values().sum::<usize>()
         + sandbox.statuspage.counts().values().sum::<usize>();
     assert!((300..900).contains(&objects), "{objects} objects");
 }
@@ -150,6 +160,10 @@ async fn the_same_seed_gives_the_same_company_and_another_seed_another() {
     assert_eq!(
         one.statuspage.objects("incident"),
         same.statuspage.objects("incident")
+    );
+    assert_eq!(
+        one.opsgenie.objects("alerts"),
+        same.opsgenie.objects("alerts")
     );
     assert_ne!(
         one.pagerduty.objects("incidents"),
@@ -175,19 +189,21 @@ async fn the_environment_names_each_vendor_where_it_listens() {
         value("OCEAN__PORT__BASE_URL"),
         value("OCEAN__INTEGRATION__CONFIG__STATUSPAGE_HOST"),
         value("OCEAN__INTEGRATION__CONFIG__PAGERDUTY_API_URL"),
+        value("OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL"),
     ];
-    assert_eq!(BTreeSet::from(hosts).len(), 3);
+    assert_eq!(BTreeSet::from(hosts).len(), 4);
 
-    let single = sandbox.environment_for(SourceName::Pagerduty);
-    assert!(
-        single
-            .iter()
-            .any(|(name, _)| name == "OCEAN__INTEGRATION__CONFIG__TOKEN")
-    );
-    assert!(single.contains(&(
-        "OCEAN__INTEGRATION__TYPE".to_owned(),
-        "pagerduty".to_owned()
-    )));
+    for (source, token) in [
+        (SourceName::Statuspage, "STATUSPAGE_API_KEY"),
+        (SourceName::Pagerduty, "TOKEN"),
+        (SourceName::Opsgenie, "API_TOKEN"),
+    ] {
+        let single = sandbox.environment_for(source);
+        let token = format!("OCEAN__INTEGRATION__CONFIG__{token}");
+        assert!(single.iter().any(|(name, _)| *name == token));
+        let kind = source.as_str().to_owned();
+        assert!(single.contains(&("OCEAN__INTEGRATION__TYPE".to_owned(), kind)));
+    }
 }
 
 #[tokio::test]
@@ -250,7 +266,7 @@ async fn what_a_test_forbids_is_reported_along_with_what_no_vendor_knows() {
 }
 
 #[tokio::test]
-async fn the_large_company_reaches_beyond_what_pagerduty_lists() {
+async fn the_large_company_reaches_beyond_what_pagerduty_and_opsgenie_list() {
     let options = SandboxOptions {
         dataset: DatasetSize::Large,
         ..SandboxOptions::default()
@@ -271,4 +287,9 @@ async fn the_large_company_reaches_beyond_what_pagerduty_lists() {
             .status,
         400
     );
+    let caller = opsgenie_caller(&sandbox);
+    let open = caller.get("/v2/alerts/count?query=status:open").await.body;
+    assert!(open["data"]["count"].as_u64().unwrap() > 20_000);
+    let last = caller.get("/v2/alerts?limit=100&offset=19900").await.body;
+    assert!(last["paging"]["next"].is_string());
 }

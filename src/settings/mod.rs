@@ -23,6 +23,7 @@
 mod accounts;
 mod application;
 mod config_yaml;
+mod credentials;
 mod dotenv;
 mod event_listener;
 mod integration;
@@ -50,13 +51,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 pub use application::{ApplicationSettings, LogLevel, UnknownLogLevel};
+pub use credentials::{Credential, OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
 pub use event_listener::{EventListener, KafkaSettings};
 pub use integration::IntegrationSettings;
 pub use live_events::{LiveEventSettings, MetricsSettings, RedisSettings};
 pub use outbound::{OutboundSettings, ProxySettings};
 pub use port::PortSettings;
 pub use problem::{Problem, Problems};
-pub use sources::{Credential, PagerdutyAccount, SourceSettings, StatuspageAccount};
+pub use sources::SourceSettings;
 pub use table::{DefaultValue, Effect, SettingRow, table};
 pub use throughput::{RateLimits, UpsertSettings};
 pub use value::ValueType;
@@ -69,17 +71,19 @@ use reader::{Findings, Reader};
 pub enum SourceName {
     Statuspage,
     Pagerduty,
+    Opsgenie,
 }
 
 impl SourceName {
     /// Every source there is, in the order in which they are worked on.
-    pub const ALL: [Self; 2] = [Self::Statuspage, Self::Pagerduty];
+    pub const ALL: [Self; 3] = [Self::Statuspage, Self::Pagerduty, Self::Opsgenie];
 
     /// The name as people write it.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Statuspage => "Statuspage",
             Self::Pagerduty => "PagerDuty",
+            Self::Opsgenie => "Opsgenie",
         }
     }
 
@@ -88,6 +92,7 @@ impl SourceName {
         match self {
             Self::Statuspage => "statuspage",
             Self::Pagerduty => "pagerduty",
+            Self::Opsgenie => "opsgenie",
         }
     }
 }
@@ -325,7 +330,9 @@ fn secrets(
     secrets.extend(outbound.proxies.passwords());
     let credentials = sources.into_iter().flat_map(|sources| {
         let statuspage = sources.statuspage.iter().map(|account| &account.api_key);
-        statuspage.chain(sources.pagerduty.iter().map(|account| &account.token))
+        let pagerduty = sources.pagerduty.iter().map(|account| &account.token);
+        let opsgenie = sources.opsgenie.iter().map(|account| &account.api_token);
+        statuspage.chain(pagerduty).chain(opsgenie)
     });
     for credential in credentials {
         if let Credential::Fixed(secret) = credential {

@@ -3,57 +3,30 @@
 //!
 //! Sources follow credentials: a source is on when its token is set. The type
 //! names the integration, demands the credentials of the source it names, and
-//! says whom the original, unprefixed settings (`TOKEN`, `API_URL`) belong to.
-//! Where nothing says so and more than one source is on, such a setting is
-//! refused rather than guessed: a token sent to the wrong vendor is a leak.
+//! says whom the original, unprefixed settings (`TOKEN`, `API_TOKEN`, `API_URL`)
+//! belong to. Where nothing says so and more than one source is on, such a
+//! setting is refused rather than guessed: a token sent to the wrong vendor is a
+//! leak.
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
 use url::Url;
 
 use super::SourceName;
-use super::accounts;
+use super::credentials::{self, OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
 use super::integration::IntegrationSettings;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::spec::variable;
-use super::value;
 
 /// The accounts of every source; a source without any is off.
 #[derive(Clone, Debug, Default)]
 pub struct SourceSettings {
     pub statuspage: Vec<StatuspageAccount>,
     pub pagerduty: Vec<PagerdutyAccount>,
+    pub opsgenie: Vec<OpsgenieAccount>,
     /// The public URL of this service.
     pub app_host: Option<Url>,
-}
-
-/// One Statuspage key.
-#[derive(Clone, Debug)]
-pub struct StatuspageAccount {
-    /// `None` for the account of the original settings.
-    pub name: Option<String>,
-    pub host: Url,
-    pub api_key: Credential,
-    /// Empty: every page that the key may read.
-    pub page_ids: Vec<String>,
-}
-
-/// One PagerDuty account.
-#[derive(Clone, Debug)]
-pub struct PagerdutyAccount {
-    /// `None` for the account of the original settings.
-    pub name: Option<String>,
-    pub api_url: Url,
-    pub token: Credential,
-}
-
-/// A credential as given, or a file that is read again for each login.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    Fixed(SecretString),
-    File(PathBuf),
 }
 
 impl SourceSettings {
@@ -64,6 +37,7 @@ impl SourceSettings {
             .filter(|source| match source {
                 SourceName::Statuspage => !self.statuspage.is_empty(),
                 SourceName::Pagerduty => !self.pagerduty.is_empty(),
+                SourceName::Opsgenie => !self.opsgenie.is_empty(),
             })
             .collect()
     }
@@ -80,40 +54,44 @@ enum Declared {
 }
 
 const TYPE: &str = "OCEAN__INTEGRATION__TYPE";
-const OAUTH_FILE: &str = "OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH";
-const NO_OPSGENIE: &str = "this version has no Opsgenie source yet";
-/// Settings whose unprefixed name says nothing about the vendor.
-const BARE: [(&str, &str); 2] = [("token", "pagerdutyToken"), ("apiUrl", "pagerdutyApiUrl")];
+pub(super) const OAUTH_FILE: &str = "OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH";
+
+/// Settings whose original name has no vendor in it, and the names that have.
+const BARE: [(&str, &[(SourceName, &str)]); 3] = [
+    ("token", &[(SourceName::Pagerduty, "pagerdutyToken")]),
+    ("apiToken", &[(SourceName::Opsgenie, "opsgenieApiToken")]),
+    (
+        "apiUrl",
+        &[
+            (SourceName::Pagerduty, "pagerdutyApiUrl"),
+            (SourceName::Opsgenie, "opsgenieApiUrl"),
+        ],
+    ),
+];
 
 /// `None` when there is no source; the problems are with `reader`.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, SourceSettings)> {
     let declared = declared(reader);
-    let set = |reader: &Reader<'_>, name: &str| reader.is_set(&variable(name));
-
-    let opsgenie = refuse_opsgenie(reader, declared);
-    let statuspage = set(reader, "statuspageApiKey")
-        || lists_accounts(reader, "statuspageAccounts")
-        || declared == Declared::One(SourceName::Statuspage);
-    let prefixed = set(reader, "pagerdutyToken") || lists_accounts(reader, "pagerdutyAccounts");
-    let bare_is_pagerduty = match declared {
-        Declared::One(source) => source == SourceName::Pagerduty,
-        Declared::Nothing => !statuspage,
-        // A refused type must not bring problems about what would follow from it.
-        Declared::Refused => true,
-        Declared::Several => false,
+    let those = |is_wanted: &dyn Fn(SourceName) -> bool| -> Vec<SourceName> {
+        let all = SourceName::ALL.into_iter();
+        all.filter(|source| is_wanted(*source)).collect()
     };
-    let pagerduty = prefixed
-        || declared == Declared::One(SourceName::Pagerduty)
-        || (bare_is_pagerduty && set(reader, "token"));
-    if !bare_is_pagerduty {
-        let several = declared == Declared::Several
-            || (declared == Declared::Nothing && (prefixed || set(reader, "token")));
-        bare_settings(reader, several, declared);
+    let named = those(&|source| wants(reader, source, declared));
+    let unnamed = those(&|source| wants_without_name(reader, source));
+    let wanted = those(&|source| named.contains(&source) || unnamed.contains(&source));
+    let owner = match (declared, wanted.as_slice()) {
+        (Declared::One(source), _) => Some(source),
+        (Declared::Nothing | Declared::Refused, [source]) => Some(*source),
+        _ => None,
+    };
+    if declared == Declared::Several || !wanted.is_empty() {
+        bare_settings(reader, declared, owner);
     }
-
     let oauth_file = oauth_file(reader, declared);
-    if !statuspage && !pagerduty {
-        if !opsgenie && !set(reader, "token") && oauth_file.is_none() {
+    let on = those(&|source| named.contains(&source) || owner == Some(source));
+    if on.is_empty() {
+        // Otherwise what stands in the way has been said.
+        if declared != Declared::Refused && wanted.is_empty() && oauth_file.is_none() {
             no_source(reader);
         }
         return None;
@@ -124,36 +102,53 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, Sour
             .clone()
             .filter(|_| declared == Declared::One(source))
     };
-    let settings = SourceSettings {
-        statuspage: if statuspage {
-            statuspage_accounts(reader, file_of(SourceName::Statuspage))
-        } else {
-            without_effect(reader, "Statuspage", &["statuspageHost", "statuspageIds"]);
-            Vec::new()
-        },
-        pagerduty: if pagerduty {
-            pagerduty_accounts(reader, bare_is_pagerduty, file_of(SourceName::Pagerduty))
-        } else {
-            without_effect(reader, "PagerDuty", &["pagerdutyApiUrl"]);
-            Vec::new()
-        },
-        app_host: app_host(reader),
-    };
-    let kind = match (declared, statuspage, pagerduty) {
-        (Declared::One(source), ..) => source.as_str(),
-        (Declared::Nothing, true, false) => SourceName::Statuspage.as_str(),
-        (Declared::Nothing, false, true) => SourceName::Pagerduty.as_str(),
+    let mut settings = SourceSettings::default();
+    for source in SourceName::ALL {
+        if !on.contains(&source) {
+            without_effect(reader, source);
+            continue;
+        }
+        let file = file_of(source);
+        let owns_bare = owner == Some(source);
+        match source {
+            SourceName::Statuspage => {
+                settings.statuspage = credentials::statuspage(reader, file);
+            }
+            SourceName::Pagerduty => {
+                settings.pagerduty = credentials::pagerduty(reader, owns_bare, file);
+            }
+            SourceName::Opsgenie => {
+                settings.opsgenie = credentials::opsgenie(reader, owns_bare, file);
+            }
+        }
+    }
+    settings.app_host = app_host(reader);
+    let kind = match (declared, on.as_slice()) {
+        (Declared::One(source), _) | (Declared::Nothing, &[source]) => source.as_str(),
         _ => "portolan",
     };
     Some((IntegrationSettings::read(reader, kind), settings))
 }
 
-/// Whether there is a list with anything in it. One that cannot be read
-/// counts: its problem has been reported, and its source was asked for.
-fn lists_accounts(reader: &Reader<'_>, name: &str) -> bool {
-    reader
-        .value(&variable(name))
-        .is_some_and(|value| value::accounts(value).is_none_or(|accounts| !accounts.is_empty()))
+/// Whether the source is asked for in so many words.
+fn wants(reader: &Reader<'_>, source: SourceName, declared: Declared) -> bool {
+    let (token, accounts) = match source {
+        SourceName::Statuspage => ("statuspageApiKey", "statuspageAccounts"),
+        SourceName::Pagerduty => ("pagerdutyToken", "pagerdutyAccounts"),
+        SourceName::Opsgenie => ("opsgenieApiToken", "opsgenieAccounts"),
+    };
+    declared == Declared::One(source)
+        || reader.is_set(&variable(token))
+        || credentials::lists_accounts(reader, accounts)
+}
+
+/// Whether there is a token under the name that the source's original gave it.
+fn wants_without_name(reader: &Reader<'_>, source: SourceName) -> bool {
+    match source {
+        SourceName::Statuspage => false,
+        SourceName::Pagerduty => reader.is_set(&variable("token")),
+        SourceName::Opsgenie => reader.is_set(&variable("apiToken")),
+    }
 }
 
 fn declared(reader: &mut Reader<'_>) -> Declared {
@@ -161,97 +156,65 @@ fn declared(reader: &mut Reader<'_>) -> Declared {
         return Declared::Nothing;
     }
     let written = reader.text(TYPE).unwrap_or_default();
-    let (found, hint) = match written.to_ascii_lowercase().as_str() {
-        "statuspage" => return Declared::One(SourceName::Statuspage),
-        "pagerduty" => return Declared::One(SourceName::Pagerduty),
-        "portolan" => return Declared::Several,
-        "opsgenie" => (reader.shown(&written), Some(keep_opsgenie())),
-        _ => {
-            let near = super::nearest(&written, ["pagerduty", "statuspage", "portolan"]);
-            (
-                reader.shown(&written),
-                near.map(|near| format!("write {near}")),
-            )
-        }
-    };
+    let name = written.to_ascii_lowercase();
+    if let Some(source) = SourceName::ALL
+        .into_iter()
+        .find(|source| source.as_str() == name)
+    {
+        return Declared::One(source);
+    }
+    if name == "portolan" {
+        return Declared::Several;
+    }
+    let types = SourceName::ALL.map(SourceName::as_str);
+    let near = super::nearest(&written, types.into_iter().chain(["portolan"]));
     reader.problem(Problem {
         variable: reader.written(TYPE),
-        accepted: "pagerduty, statuspage, or portolan for several sources".to_owned(),
-        found: Some(found),
-        hint,
+        accepted: "opsgenie, pagerduty, statuspage, or portolan for several sources".to_owned(),
+        found: Some(reader.shown(&written)),
+        hint: near.map(|near| format!("write {near}")),
     });
     Declared::Refused
 }
 
-fn keep_opsgenie() -> String {
-    format!("{NO_OPSGENIE}; keep the Opsgenie integration you have")
-}
-
-/// Says that there is no Opsgenie source where one was asked for.
-fn refuse_opsgenie(reader: &mut Reader<'_>, declared: Declared) -> bool {
-    // With a refused type, that has been said already, or would be the second
-    // thing to say.
+/// Settings without a vendor in their names that belong to nobody who is on.
+fn bare_settings(reader: &mut Reader<'_>, declared: Declared, owner: Option<SourceName>) {
+    // A refused type must not bring problems about what would follow from it.
     if declared == Declared::Refused {
-        return true;
+        return;
     }
-    // Under another source's type the originals ignored what they did not
-    // know, so there only the name with the vendor in it is taken for one.
-    let names: &[&str] = match declared {
-        Declared::One(_) => &["opsgenieApiToken"],
-        _ => &["opsgenieApiToken", "apiToken"],
-    };
-    let token = names
-        .iter()
-        .map(|name| variable(name))
-        .find(|name| reader.is_set(name));
-    let Some(token) = token else {
-        for name in ["apiToken", "opsgenieApiUrl"].map(variable) {
-            if reader.is_set(&name) {
-                let written = reader.written(&name);
-                reader.warn(format!("`{written}` has no effect: {NO_OPSGENIE}"));
-            }
-        }
-        return false;
-    };
-    reader.problem(Problem {
-        variable: reader.written(&token),
-        accepted: "credentials of PagerDuty or Statuspage".to_owned(),
-        found: Some("an Opsgenie token".to_owned()),
-        hint: Some(keep_opsgenie()),
-    });
-    true
-}
-
-/// Unprefixed settings that belong to nobody.
-fn bare_settings(reader: &mut Reader<'_>, several: bool, declared: Declared) {
-    for (bare, prefixed) in BARE {
+    for (bare, owners) in BARE {
         let name = variable(bare);
-        if !reader.is_set(&name) {
+        if !reader.is_set(&name) || owners.iter().any(|(source, _)| owner == Some(*source)) {
             continue;
         }
         let written = reader.written(&name);
-        let prefixed = variable(prefixed);
-        if several {
-            reader.problem(Problem {
-                variable: written,
-                accepted: format!("{prefixed}, which says whose it is"),
-                found: Some("the name without the source in it".to_owned()),
-                hint: Some(match declared {
-                    Declared::Several => {
-                        "`OCEAN__INTEGRATION__TYPE` is `portolan`, which is for several sources"
-                            .to_owned()
-                    }
-                    _ => "several sources are on; or name one of them in \
-                          `OCEAN__INTEGRATION__TYPE`"
-                        .to_owned(),
-                }),
-            });
-        } else {
+        if let Some(owner) = owner {
+            let others: Vec<String> = owners
+                .iter()
+                .map(|(source, name)| format!("{}'s is `{}`", source.title(), variable(name)))
+                .collect();
             reader.warn(format!(
-                "`{written}` has no effect: it is no setting of Statuspage; PagerDuty's is \
-                 `{prefixed}`"
+                "`{written}` has no effect: it is no setting of {}; {}",
+                owner.title(),
+                others.join(", ")
             ));
+            continue;
         }
+        let names: Vec<String> = owners.iter().map(|(_, name)| variable(name)).collect();
+        reader.problem(Problem {
+            variable: written,
+            accepted: format!("{}, which says whose it is", names.join(" or ")),
+            found: Some("the name without the source in it".to_owned()),
+            hint: Some(match declared {
+                Declared::Several => {
+                    "`OCEAN__INTEGRATION__TYPE` is `portolan`, which is for several sources"
+                        .to_owned()
+                }
+                _ => "several sources are on; or name one of them in `OCEAN__INTEGRATION__TYPE`"
+                    .to_owned(),
+            }),
+        });
     }
 }
 
@@ -261,17 +224,25 @@ fn no_source(reader: &mut Reader<'_>) {
         accepted: "the credentials of at least one source".to_owned(),
         found: None,
         hint: Some(format!(
-            "set {} for Statuspage, {} for PagerDuty, or both",
+            "set {} for Statuspage, {} for PagerDuty, {} for Opsgenie, or several of them",
             variable("statuspageApiKey"),
             variable("pagerdutyToken"),
+            variable("opsgenieApiToken"),
         )),
     });
 }
 
-fn without_effect(reader: &mut Reader<'_>, source: &str, names: &[&str]) {
+/// Says so where a source that is off has settings.
+fn without_effect(reader: &mut Reader<'_>, source: SourceName) {
+    let names: &[&str] = match source {
+        SourceName::Statuspage => &["statuspageHost", "statuspageIds"],
+        SourceName::Pagerduty => &["pagerdutyApiUrl"],
+        SourceName::Opsgenie => &["opsgenieApiUrl"],
+    };
     for name in names.iter().map(|name| variable(name)) {
         if reader.is_set(&name) {
             let written = reader.written(&name);
+            let source = source.title();
             reader.warn(format!(
                 "`{written}` has no effect: no {source} credentials are set"
             ));
@@ -286,144 +257,12 @@ fn oauth_file(reader: &mut Reader<'_>, declared: Declared) -> Option<PathBuf> {
             variable: reader.written(OAUTH_FILE),
             accepted: "a file whose source is named by OCEAN__INTEGRATION__TYPE".to_owned(),
             found: Some(reader.shown(&path.display().to_string())),
-            hint: Some("set OCEAN__INTEGRATION__TYPE to pagerduty or statuspage".to_owned()),
+            hint: Some(
+                "set OCEAN__INTEGRATION__TYPE to opsgenie, pagerduty or statuspage".to_owned(),
+            ),
         });
     }
     Some(path)
-}
-
-/// The credential of the original settings: the file where there is one, else
-/// the value of `name`. Both together: the file, as in the originals.
-fn credential(reader: &mut Reader<'_>, name: &str, file: Option<PathBuf>) -> Option<Credential> {
-    match file {
-        Some(path) => {
-            if reader.is_set(name) {
-                let (token, file) = (reader.written(name), reader.written(OAUTH_FILE));
-                reader.warn(format!(
-                    "`{token}` has no effect: `{file}` is set and stands in for it"
-                ));
-            }
-            Some(Credential::File(path))
-        }
-        None => reader.secret(name).map(Credential::Fixed),
-    }
-}
-
-fn statuspage_accounts(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Vec<StatuspageAccount> {
-    let host = reader.url(&variable("statuspageHost"));
-    let several = variable("statuspageAccounts");
-    let key = variable("statuspageApiKey");
-    let page_ids = variable("statuspageIds");
-    let single = credential(reader, &key, file);
-    if single.is_none() {
-        if !lists_accounts(reader, "statuspageAccounts") {
-            reader.missing(
-                &key,
-                Some("create an API key in Statuspage under your avatar > API info".to_owned()),
-            );
-        } else if reader.is_set(&page_ids) {
-            let (written, key) = (reader.written(&page_ids), &key);
-            reader.warn(format!(
-                "`{written}` has no effect: it belongs to {key}; an account of the list has its \
-                 own `ids`"
-            ));
-        }
-    }
-    let mut accounts: Vec<_> = single
-        .zip(host.clone())
-        .map(|(api_key, host)| StatuspageAccount {
-            name: None,
-            host,
-            api_key,
-            page_ids: reader.list(&page_ids),
-        })
-        .into_iter()
-        .collect();
-    accounts.extend(accounts::read(
-        reader,
-        &several,
-        &["name", "api_key", "host", "ids"],
-        |account| {
-            let name = account.name();
-            let api_key = account.secret("api_key").map(Credential::Fixed);
-            let host = account.url("host", host.clone());
-            let page_ids = account.list("ids");
-            Some(StatuspageAccount {
-                name: Some(name?),
-                host: host?,
-                api_key: api_key?,
-                page_ids: page_ids?,
-            })
-        },
-    ));
-    accounts
-}
-
-fn pagerduty_accounts(
-    reader: &mut Reader<'_>,
-    bare_is_pagerduty: bool,
-    file: Option<PathBuf>,
-) -> Vec<PagerdutyAccount> {
-    let token = original_or_prefixed(reader, bare_is_pagerduty, "token", "pagerdutyToken");
-    let api_url = original_or_prefixed(reader, bare_is_pagerduty, "apiUrl", "pagerdutyApiUrl");
-    let api_url = reader.url(&api_url);
-    let several = variable("pagerdutyAccounts");
-    let single = credential(reader, &token, file);
-    if single.is_none() && !lists_accounts(reader, "pagerdutyAccounts") {
-        reader.missing(
-            &token,
-            Some(
-                "create an API access key in PagerDuty under Integrations > API Access Keys"
-                    .to_owned(),
-            ),
-        );
-    }
-    let mut accounts: Vec<_> = single
-        .zip(api_url.clone())
-        .map(|(token, api_url)| PagerdutyAccount {
-            name: None,
-            api_url,
-            token,
-        })
-        .into_iter()
-        .collect();
-    accounts.extend(accounts::read(
-        reader,
-        &several,
-        &["name", "token", "api_url"],
-        |account| {
-            let name = account.name();
-            let token = account.secret("token").map(Credential::Fixed);
-            let api_url = account.url("api_url", api_url.clone());
-            Some(PagerdutyAccount {
-                name: Some(name?),
-                api_url: api_url?,
-                token: token?,
-            })
-        },
-    ));
-    accounts
-}
-
-/// The one of the two names that is to be read.
-fn original_or_prefixed(
-    reader: &mut Reader<'_>,
-    original_counts: bool,
-    original: &str,
-    prefixed: &str,
-) -> String {
-    let (original, prefixed) = (variable(original), variable(prefixed));
-    if !original_counts {
-        return prefixed;
-    }
-    if reader.differ(&original, &prefixed) {
-        contradiction(reader, &[&original, &prefixed]);
-    }
-    if reader.is_set(&prefixed) {
-        prefixed
-    } else {
-        original
-    }
 }
 
 /// One process has one public address, whichever source's name it is given
@@ -437,17 +276,7 @@ fn app_host(reader: &mut Reader<'_>) -> Option<Url> {
         .collect();
     let first = *set.first()?;
     if let Some(other) = set.iter().find(|other| reader.differ(first, other)) {
-        contradiction(reader, &[first, other]);
+        credentials::contradiction(reader, &[first, other]);
     }
     reader.url(first)
-}
-
-fn contradiction(reader: &mut Reader<'_>, names: &[&str; 2]) {
-    let [one, other] = names.map(|name| reader.written(name));
-    reader.problem(Problem {
-        variable: format!("{one} and {other}"),
-        accepted: "one of the two, or the same value in both".to_owned(),
-        found: Some("two different values for one setting".to_owned()),
-        hint: None,
-    });
 }

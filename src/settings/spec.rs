@@ -67,6 +67,14 @@ impl SourceSetting {
     }
 }
 
+/// Two originals gave the address of their API this name.
+const API_URL: SourceSetting = setting(
+    "apiUrl",
+    ValueType::Url,
+    DefaultValue::Absent,
+    "The API of the one source that is on, PagerDuty or Opsgenie; that source's own default when absent",
+);
+
 const APP_HOST: &str = "Public URL of this service, where the vendor sends webhooks";
 
 pub(super) const STATUSPAGE: &[SourceSetting] = &[
@@ -112,13 +120,13 @@ pub(super) const PAGERDUTY: &[SourceSetting] = &[
     )
     .prefixed("pagerdutyToken")
     .sensitive(),
+    API_URL,
     setting(
-        "apiUrl",
+        "pagerdutyApiUrl",
         ValueType::Url,
         DefaultValue::Value("https://api.pagerduty.com"),
         "PagerDuty's API; `https://api.eu.pagerduty.com` in the EU region",
-    )
-    .prefixed("pagerdutyApiUrl"),
+    ),
     setting(
         "pagerdutyAccounts",
         ValueType::Accounts {
@@ -133,22 +141,31 @@ pub(super) const PAGERDUTY: &[SourceSetting] = &[
         .not_yet(),
 ];
 
-/// Known, so that a misspelling can be told from a source that is not there.
 pub(super) const OPSGENIE: &[SourceSetting] = &[
     setting(
         "apiToken",
         ValueType::Text,
         DefaultValue::Absent,
-        "Opsgenie API token; refused, this version has no Opsgenie source",
+        "Opsgenie API key; switches the source on",
     )
     .prefixed("opsgenieApiToken")
     .sensitive(),
+    API_URL,
     setting(
         "opsgenieApiUrl",
         ValueType::Url,
         DefaultValue::Value("https://api.opsgenie.com"),
-        "Opsgenie's API; without effect, this version has no Opsgenie source",
+        "Opsgenie's API; `https://api.eu.opsgenie.com` in the EU region",
     ),
+    setting(
+        "opsgenieAccounts",
+        ValueType::Accounts {
+            example: r#"[{"name":"eu","api_token":"…","api_url":"https://…"}]"#,
+        },
+        DefaultValue::Absent,
+        "Several Opsgenie accounts; each needs `name` and `api_token`",
+    )
+    .sensitive(),
 ];
 
 /// The rows of the settings table that the sources bring, each variable once.

@@ -153,7 +153,7 @@ const BEFORE_INTEGRATION: &[Row] = &[
     Row("OCEAN__PORT__CLIENT_ID", Text, Required, "Client id of the Port credentials", Sensitive),
     Row("OCEAN__PORT__CLIENT_SECRET", Text, Required, "Client secret of the Port credentials", Sensitive),
     Row("OCEAN__PORT__BASE_URL", Url, Value("https://api.getport.io"), "Port's API; `https://api.us.getport.io` in the US region", Plain),
-    Row("OCEAN__INTEGRATION__TYPE", Text, Absent, "Name of the integration in Port: `pagerduty`, `statuspage` or `portolan`; the one source that is on when absent, else `portolan`", Plain),
+    Row("OCEAN__INTEGRATION__TYPE", Text, Absent, "Name of the integration in Port: `opsgenie`, `pagerduty`, `statuspage` or `portolan`; the one source that is on when absent, else `portolan`", Plain),
     Row("OCEAN__INTEGRATION__IDENTIFIER", Text, Absent, "Identifier of this installation in Port; `my-{type}-integration` when absent", Plain),
 ];
 
@@ -182,6 +182,7 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__CLIENT_TIMEOUT", whole(1, DAY, "seconds"), Value("60"), "Time limit of one request to a vendor", Plain),
     Row("OCEAN__RATE_LIMITS__STATUSPAGE_PER_MINUTE", whole(1, ANY, ""), Value("60"), "Requests a minute with one Statuspage key", Plain),
     Row("OCEAN__RATE_LIMITS__PAGERDUTY_PER_MINUTE", whole(1, ANY, ""), Value("960"), "Requests a minute with one PagerDuty token", Plain),
+    Row("OCEAN__RATE_LIMITS__OPSGENIE_PER_MINUTE", whole(1, ANY, ""), Absent, "Requests a minute with one Opsgenie key, in each of the domains by which Opsgenie counts them; only what Opsgenie announces holds when absent", Plain),
     Row("OCEAN__UPSERT_ENTITIES_BATCH_MAX_LENGTH", whole(1, ANY, ""), Value("20"), "Entities in one request to Port; 20 at most", Plain),
     Row("OCEAN__UPSERT_ENTITIES_BATCH_MAX_SIZE_IN_BYTES", whole(1, ANY, "bytes"), Value("1048576"), "Size of one request to Port; 1 MiB at most", Plain),
     Row("OCEAN__UPSERT_CONCURRENCY", whole(1, ANY, ""), Value("8"), "Requests with entities on their way to Port at the same time; 64 at most", Plain),

@@ -7,6 +7,9 @@ use super::reader::Reader;
 pub struct RateLimits {
     pub statuspage_per_minute: u32,
     pub pagerduty_per_minute: u32,
+    /// In each of the domains by which Opsgenie counts; `None`: what Opsgenie
+    /// itself says is all there is to keep to.
+    pub opsgenie_per_minute: Option<u32>,
 }
 
 /// The size and number of bulk requests to Port.
@@ -22,12 +25,15 @@ pub struct UpsertSettings {
     pub deletion_batch_max_length: usize,
 }
 
+const OPSGENIE: &str = "OCEAN__RATE_LIMITS__OPSGENIE_PER_MINUTE";
+
 impl RateLimits {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let limit = |name| reader.whole(name).try_into().unwrap_or(u32::MAX);
         Self {
             statuspage_per_minute: limit("OCEAN__RATE_LIMITS__STATUSPAGE_PER_MINUTE"),
             pagerduty_per_minute: limit("OCEAN__RATE_LIMITS__PAGERDUTY_PER_MINUTE"),
+            opsgenie_per_minute: Some(OPSGENIE).filter(|name| reader.is_set(name)).map(limit),
         }
     }
 }

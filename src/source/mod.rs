@@ -9,7 +9,9 @@
 //! resource configs ─▶ Source::datasets ─▶ Dataset::list ─▶ pages of RawBatch, one per view
 //! ```
 
+mod opsgenie;
 mod pagerduty;
+mod patience;
 mod seen;
 mod statuspage;
 
@@ -25,6 +27,7 @@ use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::ResourceConfig;
 use crate::settings::SourceName;
 
+pub use opsgenie::Opsgenie;
 pub use pagerduty::Pagerduty;
 pub use statuspage::Statuspage;
 
@@ -145,6 +148,10 @@ pub enum SourceError {
         ids: Vec<String>,
     },
 
+    /// A list that others wait for, too, was not listed.
+    #[error(transparent)]
+    Shared(#[from] Arc<SourceError>),
+
     /// Whoever wanted the pages has gone.
     #[error("the listing was stopped")]
     Stopped,
@@ -161,6 +168,7 @@ impl SourceError {
             Self::Unseen { .. } => Some(
                 "correct OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS, or give the key's owner access",
             ),
+            Self::Shared(error) => error.hint(),
             Self::Stopped => None,
         }
     }

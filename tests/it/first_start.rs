@@ -20,10 +20,10 @@ async fn a_first_start_creates_the_integration_the_blueprints_and_the_mapping() 
     assert_eq!(integration["arePortResourcesInitialized"], true);
     assert_eq!(
         integration["config"]["resources"].as_array().unwrap().len(),
-        12
+        19
     );
     let blueprints = sandbox.port.blueprints();
-    assert_eq!(blueprints.len(), 11);
+    assert_eq!(blueprints.len(), 17);
     let incident = &blueprints["statuspageIncident"];
     assert!(incident["relations"]["components"].is_object());
     assert!(incident["calculationProperties"]["category"].is_object());
@@ -45,7 +45,7 @@ async fn a_blueprint_that_exists_stays_as_it_is_and_keeps_no_other_from_being_cr
 
     let blueprints = sandbox.port.blueprints();
     assert_eq!(blueprints["statuspage"], before);
-    assert_eq!(blueprints.len(), 11);
+    assert_eq!(blueprints.len(), 17);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_set_up_that_fails_is_taken_back_and_made_up_for_by_the_next_start() {
     assert!(errors[0].contains("statuspageIncident"), "{errors:?}");
 
     run_in(&sandbox).await.expect_code(0);
-    assert_eq!(sandbox.port.blueprints().len(), 11);
+    assert_eq!(sandbox.port.blueprints().len(), 17);
 }
 
 /// A default blueprint as a start leaves it that is killed before its relations.
@@ -181,7 +181,7 @@ async fn half_an_answer_about_a_blueprint_is_asked_for_again() {
 
     run_in(&sandbox).await.expect_code(0);
 
-    assert_eq!(sandbox.port.blueprints().len(), 11);
+    assert_eq!(sandbox.port.blueprints().len(), 17);
 }
 
 #[tokio::test]

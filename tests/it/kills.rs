@@ -48,8 +48,7 @@ async fn expect_put_right(sandbox: &Sandbox, when: &str) {
 
     let state = &sandbox.port.integration().unwrap()["resyncState"];
     assert_eq!(state["status"], "completed", "{when}");
-    let sources = [SourceName::Statuspage, SourceName::Pagerduty];
-    let defaults = Defaults::embedded(&sources).unwrap().blueprints;
+    let defaults = Defaults::embedded(&SourceName::ALL).unwrap().blueprints;
     let found = sandbox.port.blueprints();
     assert_eq!(found.len(), defaults.len(), "{when}");
     for wanted in &defaults {

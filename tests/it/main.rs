@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod catalog;
+mod combined;
 mod deletion;
 mod dependencies;
 mod drop_in;
@@ -14,6 +15,7 @@ mod kills;
 mod listing;
 mod messages;
 mod metrics;
+mod opsgenie;
 mod origins;
 mod outage;
 mod pagerduty;

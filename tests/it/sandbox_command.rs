@@ -72,6 +72,14 @@ async fn it_serves_another_run() {
     let renamed = json!({"name": "Renamed"});
     call("PATCH", &format!("{components}/{id}"), Some(&renamed)).await;
 
+    let opsgenie = base("OPSGENIE_API_URL");
+    let alerts = call("GET", &format!("{opsgenie}/sandbox/objects/alerts"), None).await;
+    assert!(!alerts.as_object().unwrap().is_empty());
+    let oncalls = format!("{opsgenie}/sandbox/oncalls");
+    let somebody = json!(["somebody@example.com"]);
+    call("PUT", &format!("{oncalls}/a-schedule"), Some(&somebody)).await;
+    assert_eq!(call("GET", &oncalls, None).await["a-schedule"], somebody);
+
     portolan(&["run"], &environment).await.expect_code(0);
 
     let entities = format!("{}/sandbox/entities/statuspageComponent", base("BASE_URL"));

@@ -11,14 +11,12 @@ use crate::installed::{blueprint, install, resource};
 use crate::program::{Outcome, portolan};
 use crate::upstream::live_through_a_day;
 
-/// One installation of the program: with one source or with both.
+/// One installation of the program: with one source or with all.
 struct Installation {
     sandbox: Sandbox,
     environment: Vec<(String, String)>,
     mapping: Value,
 }
-
-const BOTH: [SourceName; 2] = [SourceName::Statuspage, SourceName::Pagerduty];
 
 impl Installation {
     /// Before its first start, but for the mapping: the default one, with or
@@ -93,10 +91,12 @@ async fn follow(dataset: DatasetSize, sources: &[SourceName], create_missing: bo
 }
 
 #[tokio::test]
-async fn of_both_sources_a_second_resync_does_what_changed_and_no_more() {
-    for create_missing in [true, false] {
-        follow(DatasetSize::Small, &BOTH, create_missing, &[1, 2, 3]).await;
-    }
+async fn of_all_sources_a_second_resync_does_what_changed_and_no_more() {
+    follow(DatasetSize::Small, &SourceName::ALL, true, &[1, 2, 3]).await;
+    // Opsgenie's alerts relate to incidents that its default mapping does not
+    // read, closed ones: it needs Port to create what is missing.
+    let others = [SourceName::Statuspage, SourceName::Pagerduty];
+    follow(DatasetSize::Small, &others, false, &[1, 2, 3]).await;
 }
 
 #[tokio::test]
@@ -116,8 +116,14 @@ async fn of_pagerduty_a_second_resync_does_what_changed_and_no_more() {
 }
 
 #[tokio::test]
+async fn of_opsgenie_a_second_resync_does_what_changed_and_no_more() {
+    let sources = [SourceName::Opsgenie];
+    follow(DatasetSize::Small, &sources, true, &[9, 10]).await;
+}
+
+#[tokio::test]
 async fn of_a_larger_company_a_second_resync_does_what_changed_and_no_more() {
-    follow(DatasetSize::Medium, &BOTH, true, &[8]).await;
+    follow(DatasetSize::Medium, &SourceName::ALL, true, &[8]).await;
 }
 
 #[tokio::test]

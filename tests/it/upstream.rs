@@ -22,10 +22,20 @@ const PAGERDUTY: [&str; 6] = [
     "users",
 ];
 
+/// Lists of Opsgenie, from the outside in.
+const OPSGENIE: [&str; 6] = [
+    "users",
+    "teams",
+    "schedules",
+    "services",
+    "incidents",
+    "alerts",
+];
+
 /// One in so many objects of a kind is changed, and one removed; at least one.
 const ONE_IN: usize = 12;
 
-/// Changes, removes and adds objects of every kind of both vendors.
+/// Changes, removes and adds objects of every kind of all vendors.
 pub(crate) fn live_through_a_day(sandbox: &Sandbox, seed: u64) {
     let mut chance = fastrand::Rng::with_seed(seed);
     for kind in STATUSPAGE {
@@ -60,6 +70,22 @@ pub(crate) fn live_through_a_day(sandbox: &Sandbox, seed: u64) {
             sandbox.pagerduty.insert(endpoint, &copied(object, seed));
         }
         remove_from_pagerduty(sandbox, endpoint, &some.removed);
+    }
+    for kind in OPSGENIE {
+        let mut some = pick(&mut chance, sandbox.opsgenie.objects(kind));
+        if kind == "schedules" {
+            // Who is on call of a team without a schedule is said by nobody any
+            // more, so Port keeps what it knew.
+            some.removed
+                .retain(|schedule| schedule.get("ownerTeam").is_none());
+        }
+        for object in &some.changed {
+            sandbox.opsgenie.insert(kind, &renamed(object, seed));
+        }
+        for object in &some.added {
+            sandbox.opsgenie.insert(kind, &copied(object, seed));
+        }
+        remove_from_opsgenie(sandbox, kind, &ids(&some.removed));
     }
 }
 
@@ -100,7 +126,7 @@ fn text<'a>(object: &'a Value, key: &str) -> &'a str {
 
 fn renamed(object: &Value, seed: u64) -> Value {
     let mut object = object.clone();
-    for key in ["name", "title"] {
+    for key in ["name", "title", "fullName", "message"] {
         if object[key].is_string() {
             object[key] = json!(format!("{} {seed}", text(&object, key)));
         }
@@ -219,4 +245,47 @@ fn remove_from_pagerduty(sandbox: &Sandbox, endpoint: &str, removed: &[Value]) {
     pagerduty.retain(followers, |follower| {
         !ids.contains(text(&follower[reference], "id"))
     });
+}
+
+fn remove_from_opsgenie(sandbox: &Sandbox, kind: &str, removed: &BTreeSet<String>) {
+    let opsgenie = &sandbox.opsgenie;
+    opsgenie.retain(kind, |object| !removed.contains(text(object, "id")));
+    match kind {
+        "users" => without_elements(sandbox, "teams", "members", |member| {
+            removed.contains(text(&member["user"], "id"))
+        }),
+        "teams" => {
+            let mut services = opsgenie.objects("services");
+            services.retain(|service| removed.contains(text(service, "teamId")));
+            remove_from_opsgenie(sandbox, "services", &ids(&services));
+            opsgenie.retain("schedules", |object| {
+                !removed.contains(text(&object["ownerTeam"], "id"))
+            });
+            for kind in ["incidents", "alerts"] {
+                without_elements(sandbox, kind, "responders", |responder| {
+                    removed.contains(text(responder, "id"))
+                });
+            }
+        }
+        "services" => without_elements(sandbox, "incidents", "impactedServices", |service| {
+            removed.contains(service.as_str().unwrap_or_default())
+        }),
+        "incidents" => {
+            opsgenie.retain("alerts", |alert| {
+                let incident = text(alert, "alias").split('_').next();
+                !incident.is_some_and(|incident| removed.contains(incident))
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Takes elements out of a list that the objects of a kind have.
+fn without_elements(sandbox: &Sandbox, kind: &str, list: &str, gone: impl Fn(&Value) -> bool) {
+    for mut object in sandbox.opsgenie.objects(kind) {
+        if let Some(elements) = object[list].as_array_mut() {
+            elements.retain(|element| !gone(element));
+            sandbox.opsgenie.insert(kind, &object);
+        }
+    }
 }

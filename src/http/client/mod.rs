@@ -171,6 +171,14 @@ impl HttpClient {
         }
     }
 
+    /// The same API in a part of it that is counted apart.
+    pub(crate) fn paced_by(&self, pacer: Arc<Pacer>) -> Self {
+        Self {
+            pacer,
+            ..self.clone()
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn with_body_cap(mut self, cap: usize) -> Self {
         self.body_cap = cap;

@@ -3,6 +3,7 @@
 //! - `payload.json`: `objects` by kind, `columns` by kind and key (one value an
 //!   object, `"unavailable"` for what could not be fetched), and what is
 //!   `unavailable` for all objects of a kind, as paths (`"[]"` for each element);
+//!   `source`: the only one that is on, where not all of them are;
 //! - `mapping.yaml`: the document, every resource of which is applied;
 //! - `entities.json`: the bodies for Port, the counts and the findings, resource
 //!   by resource, and `notes` on what deserves an explanation.
@@ -48,7 +49,10 @@ fn check(case: &Path) -> Result<(), String> {
     );
     found.insert(
         "resources".to_owned(),
-        results(&payload, &resources(&read("mapping.yaml"))),
+        results(
+            &payload,
+            &resources_for(&read("mapping.yaml"), &sources(&payload)),
+        ),
     );
 
     if std::env::var_os("WRITE_FIXTURES").is_some() {
@@ -63,6 +67,14 @@ fn check(case: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+fn sources(payload: &Value) -> Vec<SourceName> {
+    let is_on = |source: &SourceName| match payload["source"].as_str() {
+        Some(only) => source.as_str() == only,
+        None => true,
+    };
+    SourceName::ALL.into_iter().filter(is_on).collect()
 }
 
 /// What each resource makes of the objects of its kind.

@@ -15,8 +15,12 @@ use crate::{
 };
 
 fn resources(mapping: &str) -> Vec<Arc<ResourceConfig>> {
+    resources_for(mapping, &SourceName::ALL)
+}
+
+fn resources_for(mapping: &str, sources: &[SourceName]) -> Vec<Arc<ResourceConfig>> {
     let jq = Jq::new(BTreeMap::new(), Limits::default());
-    parse_text(mapping, "mapping.yaml", &SourceName::ALL, &jq)
+    parse_text(mapping, "mapping.yaml", sources, &jq)
         .unwrap_or_else(|invalid| panic!("{invalid}"))
         .document
         .resources

@@ -1,6 +1,7 @@
 //! Documents as people write them: what they come to mean, and what they are told.
 
 mod accepted;
+mod opsgenie;
 mod refused;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use crate::{
     settings::SourceName,
 };
 
-const BOTH: &[SourceName] = &SourceName::ALL;
+const BOTH: &[SourceName] = &[SourceName::Statuspage, SourceName::Pagerduty];
+const OPSGENIE: &[SourceName] = &[SourceName::Opsgenie];
 
 fn jq() -> Jq {
     Jq::new(BTreeMap::new(), Limits::default())
@@ -69,6 +71,6 @@ fn resource(text: &str) -> ResourceConfig {
 fn pagerduty(text: &str) -> PagerdutyKind {
     match resource(text).kind {
         Kind::Pagerduty(kind) => kind,
-        Kind::Statuspage(kind) => panic!("{kind} is a kind of Statuspage"),
+        other => panic!("{other} is no kind of PagerDuty"),
     }
 }

@@ -113,7 +113,7 @@ impl Matcher {
 }
 
 /// Whether a text matches a pattern in which `*` stands for any run of characters.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(in super::super) fn glob(pattern: &str, text: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {

@@ -42,6 +42,7 @@ use self::line::{CutCord, Lines};
 use self::log::RequestLog;
 
 pub use self::exchange::{Reply, Request};
+pub(super) use self::fault::glob;
 pub use self::fault::{Answer, Matcher};
 pub use self::limit::{RateLimit, Usage};
 pub use self::log::RecordedRequest;

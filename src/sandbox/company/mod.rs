@@ -3,7 +3,8 @@
 //! Halyard, which moves parcels and the money for them, is made up: names come
 //! from lists in `resources/sandbox/`, numbers from a seeded generator, and all
 //! dates lie relative to the sandbox's present, so that listings which look
-//! back a month always find something. The examples of Port's documentation
+//! back a month always find something. Some of its teams work with Opsgenie, and
+//! are the same people there under the same addresses. The examples of Port's documentation
 //! live in it as well, with the dates that they have there; where these say
 //! `"None"`, the vendor's `null` is meant.
 //!
@@ -13,6 +14,7 @@
 //! accepts everything that the default mapping makes of it.
 
 mod incidents;
+mod opsgenie;
 mod organisation;
 mod random;
 mod status;
@@ -26,11 +28,13 @@ use serde_json::{Map, Value};
 use self::random::Random;
 use self::words::Words;
 use super::DatasetSize;
+use super::opsgenie::Opsgenie;
 use super::pagerduty::Pagerduty;
 use super::statuspage::Statuspage;
 
 const STATUSPAGE_EXAMPLE: &str = include_str!("../../../resources/sandbox/statuspage-example.json");
 const PAGERDUTY_EXAMPLE: &str = include_str!("../../../resources/sandbox/pagerduty-example.json");
+const OPSGENIE_EXAMPLE: &str = include_str!("../../../resources/sandbox/opsgenie-example.json");
 
 /// How much there is of everything, beside the examples.
 struct Plan {
@@ -46,9 +50,27 @@ struct Plan {
     open: (usize, usize),
     /// People who are permanently on call for several policies.
     double_duty: bool,
+    opsgenie: OpsgeniePlan,
+}
+
+/// How much there is of everything at Opsgenie.
+struct OpsgeniePlan {
+    /// The first so many of the company's teams.
+    teams: usize,
+    /// Of each team.
+    services: usize,
+    /// Incidents that are over, and open ones.
+    incidents: (usize, usize),
+    /// Closed alerts and open ones, beside those of open incidents.
+    alerts: (usize, usize),
 }
 
 impl Plan {
+    /// How many people each team has.
+    const fn members(&self) -> usize {
+        self.users / self.teams
+    }
+
     const fn of(size: DatasetSize) -> Self {
         match size {
             DatasetSize::Small => Self {
@@ -61,6 +83,12 @@ impl Plan {
                 resolved: (50, 10),
                 open: (9, 3),
                 double_duty: false,
+                opsgenie: OpsgeniePlan {
+                    teams: 4,
+                    services: 2,
+                    incidents: (12, 6),
+                    alerts: (60, 24),
+                },
             },
             DatasetSize::Medium => Self {
                 pages: 5,
@@ -72,6 +100,12 @@ impl Plan {
                 resolved: (1_300, 400),
                 open: (60, 20),
                 double_duty: true,
+                opsgenie: OpsgeniePlan {
+                    teams: 14,
+                    services: 4,
+                    incidents: (220, 40),
+                    alerts: (1_600, 420),
+                },
             },
             DatasetSize::Large => Self {
                 pages: 11,
@@ -83,6 +117,12 @@ impl Plan {
                 resolved: (11_500, 1_200),
                 open: (150, 100),
                 double_duty: true,
+                opsgenie: OpsgeniePlan {
+                    teams: 40,
+                    services: 6,
+                    incidents: (1_400, 90),
+                    alerts: (4_200, 20_700),
+                },
             },
         }
     }
@@ -122,6 +162,15 @@ impl Company {
         let mut random = Random::new(self.seed, 2);
         let organisation = organisation::fill(self, &mut random, world);
         incidents::fill(self, &organisation, &mut random, world);
+    }
+
+    /// Fills the Opsgenie account.
+    pub(super) fn fill_opsgenie(&self, world: &mut Opsgenie) {
+        for (kind, object) in example(OPSGENIE_EXAMPLE) {
+            opsgenie::insert(world, &kind, &object);
+        }
+        let mut random = Random::new(self.seed, 3);
+        opsgenie::fill(self, &mut random, world);
     }
 
     /// So long before the sandbox's present, to the second.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::pagerduty::Pagerduty;
 use super::random::Random;
-use super::words::regional;
+use super::words::Person;
 use super::{Company, DAY, HOUR};
 
 /// What the incidents need to know.
@@ -89,12 +89,11 @@ pub(super) fn fill(company: &Company, random: &mut Random, world: &mut Pagerduty
 
 fn teams(company: &Company, random: &mut Random, world: &mut Pagerduty) -> Vec<Team> {
     let words = &company.words;
-    let share = company.plan.users / company.plan.teams;
+    let share = company.plan.members();
     let mut teams = Vec::new();
     let mut permanent = None;
     for number in 0..company.plan.teams {
-        let base = &words.teams[number % words.teams.len()].name;
-        let name = regional(base, number / words.teams.len(), &words.regions);
+        let name = words.team(number);
         let id = random.upper_id("P", 6);
         let description = (number % 3 != 1).then(|| format!("Looks after everything {name}"));
         let own = json!({
@@ -132,13 +131,7 @@ fn user(
     world: &mut Pagerduty,
 ) -> Value {
     let words = &company.words;
-    let given = &words.given_names[number % words.given_names.len()];
-    // Moves on by one with every round, so that no two people share both names
-    // until every pair has been used.
-    let round = number / words.given_names.len();
-    let family = &words.family_names[(number + round) % words.family_names.len()];
-    let name = format!("{} {}", given.written, family.written);
-    let email = format!("{}.{}.{number}@{}", given.plain, family.plain, words.domain);
+    let Person { name, email } = words.person(number);
     let id = random.upper_id("P", 6);
     let contact = random.upper_id("P", 6);
     let method = json!({
@@ -304,11 +297,7 @@ fn services(
     for number in 0..company.plan.services {
         let place = number % teams.len();
         let team = &teams[place];
-        let names = &words.teams[place % words.teams.len()].services;
-        // Teams beyond the first round carry a region, and so do their services.
-        let turn = number / teams.len();
-        let round = place / words.teams.len() + turn / names.len() * 6;
-        let name = regional(&names[turn % names.len()], round, &words.regions);
+        let name = words.service(place, number / teams.len());
         let id = random.upper_id("P", 6);
         let created = company
             .ago(random.between(200 * DAY, 900 * DAY))

@@ -57,6 +57,19 @@ impl Random {
         String::from_utf8_lossy(&digits).into_owned()
     }
 
+    /// An identifier as Opsgenie writes them: a random UUID.
+    pub(super) fn uuid(&mut self) -> String {
+        let [high, low] = [self.chance.u64(..), self.chance.u64(..)];
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            high >> 16 & 0xffff,
+            high & 0xfff,
+            low >> 48 & 0x3fff | 0x8000,
+            low & 0xffff_ffff_ffff,
+        )
+    }
+
     /// An identifier as PagerDuty writes them.
     pub(super) fn upper_id(&mut self, prefix: &str, length: u32) -> String {
         format!("{prefix}{}", self.id(length).to_uppercase())

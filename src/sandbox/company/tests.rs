@@ -6,6 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::chassis::Simulator;
+use super::super::opsgenie::Opsgenie;
 use super::super::pagerduty::Pagerduty;
 use super::super::statuspage::Statuspage;
 use super::super::{Sandbox, SandboxOptions};
@@ -13,6 +14,21 @@ use super::super::{Sandbox, SandboxOptions};
 async fn sandbox() -> (Simulator<Statuspage>, Simulator<Pagerduty>) {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     (sandbox.statuspage, sandbox.pagerduty)
+}
+
+async fn opsgenie() -> Simulator<Opsgenie> {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    sandbox.opsgenie
+}
+
+fn ids(objects: &[Value]) -> BTreeSet<String> {
+    let ids = objects.iter().map(|object| text(object, "id").to_owned());
+    ids.collect()
+}
+
+/// The objects in a list that an object has, or none.
+fn list<'a>(object: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    object[key].as_array().into_iter().flatten()
 }
 
 fn text<'a>(object: &'a Value, key: &str) -> &'a str {
@@ -86,14 +102,8 @@ async fn addresses_dates_and_choices_are_what_the_default_blueprints_take() {
 #[tokio::test]
 async fn everything_that_is_referred_to_exists() {
     let (statuspage, pagerduty) = sandbox().await;
-    let ids = |objects: Vec<Value>| -> BTreeSet<String> {
-        objects
-            .iter()
-            .map(|object| text(object, "id").to_owned())
-            .collect()
-    };
-    let components = ids(statuspage.objects("component"));
-    let groups = ids(statuspage.objects("component_group"));
+    let components = ids(&statuspage.objects("component"));
+    let groups = ids(&statuspage.objects("component_group"));
     for component in statuspage.objects("component") {
         assert!(component["group_id"].is_null() || groups.contains(text(&component, "group_id")));
     }
@@ -106,10 +116,10 @@ async fn everything_that_is_referred_to_exists() {
             assert!(components.contains(text(affected, "code")), "{update}");
         }
     }
-    let services = ids(pagerduty.objects("services"));
-    let policies = ids(pagerduty.objects("escalation_policies"));
-    let schedules = ids(pagerduty.objects("schedules"));
-    let entries = ids(pagerduty.objects("log_entries"));
+    let services = ids(&pagerduty.objects("services"));
+    let policies = ids(&pagerduty.objects("escalation_policies"));
+    let schedules = ids(&pagerduty.objects("schedules"));
+    let entries = ids(&pagerduty.objects("log_entries"));
     for incident in pagerduty.objects("incidents") {
         assert!(services.contains(text(&incident["service"], "id")));
         assert!(entries.contains(text(&incident["first_trigger_log_entry"], "id")));
@@ -223,4 +233,129 @@ async fn the_documented_examples_are_part_of_it() {
     );
     let schedule = pagerduty.object("schedules", "PWAXLIH").unwrap();
     assert_eq!(schedule["users"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn what_is_at_opsgenie_fits_its_blueprints_and_holds_together() {
+    let opsgenie = opsgenie().await;
+    let [users, teams, schedules, services, incidents, alerts] = [
+        "users",
+        "teams",
+        "schedules",
+        "services",
+        "incidents",
+        "alerts",
+    ]
+    .map(|kind| opsgenie.objects(kind));
+    let [user_ids, team_ids, service_ids] = [&users, &teams, &services].map(|all| ids(all));
+
+    for object in [&teams, &services, &incidents].into_iter().flatten() {
+        assert!(
+            Url::parse(text(&object["links"], "web")).is_ok(),
+            "{object}"
+        );
+    }
+    for all in [&users, &incidents, &alerts] {
+        let fields = ["createdAt", "updatedAt", "lastOccurredAt", "snoozedUntil"];
+        assert_dates(all, &fields);
+    }
+    for alert in &alerts {
+        assert!(["open", "closed"].contains(&text(alert, "status")));
+        assert!(text(alert, "owner").contains('@'), "{alert}");
+    }
+    for team in &teams {
+        for member in list(team, "members") {
+            assert!(user_ids.contains(text(&member["user"], "id")), "{team}");
+        }
+    }
+    for schedule in &schedules {
+        assert!(
+            schedule["ownerTeam"].is_null()
+                || team_ids.contains(text(&schedule["ownerTeam"], "id"))
+        );
+    }
+    for service in &services {
+        assert!(team_ids.contains(text(service, "teamId")), "{service}");
+    }
+    for incident in &incidents {
+        assert!(["open", "resolved", "closed"].contains(&text(incident, "status")));
+        for service in list(incident, "impactedServices") {
+            assert!(
+                service_ids.contains(service.as_str().unwrap()),
+                "{incident}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_awkward_cases_of_opsgenie_are_all_there() {
+    let opsgenie = opsgenie().await;
+    let schedules = opsgenie.objects("schedules");
+    let incidents = opsgenie.objects("incidents");
+    let alerts = opsgenie.objects("alerts");
+    let incident_ids = ids(&incidents);
+
+    assert!(schedules.iter().any(|one| one["ownerTeam"].is_null()));
+    assert!(schedules.iter().any(|one| one["enabled"] == false));
+    let owned = schedules.iter().filter(|one| one["ownerTeam"].is_object());
+    let owners: Vec<_> = owned.map(|one| text(&one["ownerTeam"], "id")).collect();
+    let distinct: BTreeSet<_> = owners.iter().collect();
+    assert!(distinct.len() < owners.len(), "a team has two schedules");
+    let participants = schedules
+        .iter()
+        .flat_map(|one| list(one, "rotations"))
+        .flat_map(|rotation| list(rotation, "participants"));
+    let types: BTreeSet<_> = participants.map(|one| text(one, "type")).collect();
+    assert_eq!(types, BTreeSet::from(["none", "team", "user"]));
+    assert!(
+        schedules
+            .iter()
+            .any(|one| opsgenie.oncalls(text(one, "id")).is_empty())
+    );
+    assert!(
+        incidents
+            .iter()
+            .any(|one| list(one, "impactedServices").count() == 0)
+    );
+    assert!(
+        incidents
+            .iter()
+            .any(|one| list(one, "impactedServices").count() > 1)
+    );
+    assert!(incidents.iter().any(|one| one["ownerTeam"] == ""));
+    let known = |alert: &Value| {
+        let before = text(alert, "alias").split_once('_');
+        before.map(|(incident, _)| incident_ids.contains(incident))
+    };
+    for expected in [None, Some(false), Some(true)] {
+        assert!(
+            alerts.iter().any(|one| known(one) == expected),
+            "{expected:?}"
+        );
+    }
+    assert!(alerts.iter().any(|one| one["snoozed"] == true));
+    assert!(alerts.iter().any(|one| one["report"].is_null()));
+}
+
+#[tokio::test]
+async fn the_people_and_services_of_opsgenie_are_those_of_pagerduty() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    let examples = 2;
+    let named = |objects: Vec<Value>, key: &str| -> BTreeSet<String> {
+        let all = objects.iter().map(|one| text(one, key).to_owned());
+        all.collect()
+    };
+    for (kind, there, here) in [
+        ("users", "email", "username"),
+        ("users", "name", "fullName"),
+        ("services", "name", "name"),
+        ("teams", "name", "name"),
+    ] {
+        let pagerduty = named(sandbox.pagerduty.objects(kind), there);
+        let opsgenie = named(sandbox.opsgenie.objects(kind), here);
+        let strangers = opsgenie.difference(&pagerduty).count();
+        assert!(strangers <= examples, "{kind}: {strangers}");
+        assert!(opsgenie.len() > strangers);
+    }
 }

@@ -72,9 +72,42 @@ impl From<String> for Name {
     }
 }
 
+/// Somebody who works at the company. Every vendor knows the same people.
+pub(super) struct Person {
+    pub(super) name: String,
+    pub(super) email: String,
+}
+
 impl Words {
     pub(super) fn load() -> Self {
         serde_json::from_str(COMPANY).expect("the embedded names and texts fit their type")
+    }
+
+    /// The person of that number.
+    pub(super) fn person(&self, number: usize) -> Person {
+        let given = &self.given_names[number % self.given_names.len()];
+        // Moves on by one with every round, so that no two people share both
+        // names until every pair has been used.
+        let round = number / self.given_names.len();
+        let family = &self.family_names[(number + round) % self.family_names.len()];
+        Person {
+            name: format!("{} {}", given.written, family.written),
+            email: format!("{}.{}.{number}@{}", given.plain, family.plain, self.domain),
+        }
+    }
+
+    /// The name of the team of that number.
+    pub(super) fn team(&self, number: usize) -> String {
+        let base = &self.teams[number % self.teams.len()].name;
+        regional(base, number / self.teams.len(), &self.regions)
+    }
+
+    /// The name of one of that team's services.
+    pub(super) fn service(&self, team: usize, number: usize) -> String {
+        let names = &self.teams[team % self.teams.len()].services;
+        // Teams beyond the first round carry a region, and so do their services.
+        let round = team / self.teams.len() + number / names.len() * 6;
+        regional(&names[number % names.len()], round, &self.regions)
     }
 }
 

@@ -31,7 +31,8 @@ fn the_defaults_are_those_of_the_contract() {
         settings.rate_limits,
         RateLimits {
             statuspage_per_minute: 60,
-            pagerduty_per_minute: 960
+            pagerduty_per_minute: 960,
+            opsgenie_per_minute: None
         }
     );
     assert_eq!(

@@ -20,7 +20,7 @@ fn missing_credentials_are_all_told_at_once() {
         OCEAN__INTEGRATION__CONFIG__…
           expected  the credentials of at least one source
           found     nothing
-          hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, or both
+          hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN for Opsgenie, or several of them
         ");
 }
 

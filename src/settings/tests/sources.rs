@@ -13,6 +13,11 @@ const PAGERDUTY_TOKEN: (&str, &str) = (
     "pagerduty-token",
 );
 const TOKEN: (&str, &str) = ("OCEAN__INTEGRATION__CONFIG__TOKEN", "pagerduty-token");
+const OPSGENIE_TOKEN: (&str, &str) = (
+    "OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN",
+    "opsgenie-token",
+);
+const API_TOKEN: (&str, &str) = ("OCEAN__INTEGRATION__CONFIG__API_TOKEN", "opsgenie-token");
 const API_URL: (&str, &str) = ("OCEAN__INTEGRATION__CONFIG__API_URL", "https://api.example");
 
 fn with_type(kind: &'static str) -> (&'static str, &'static str) {
@@ -159,7 +164,7 @@ fn a_token_file_without_a_type_is_a_problem() {
     OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH
       expected  a file whose source is named by OCEAN__INTEGRATION__TYPE
       found     `/token`
-      hint      set OCEAN__INTEGRATION__TYPE to pagerduty or statuspage
+      hint      set OCEAN__INTEGRATION__TYPE to opsgenie, pagerduty or statuspage
     "
     );
 }
@@ -180,7 +185,7 @@ fn without_any_source_one_problem_lists_what_to_set() {
     OCEAN__INTEGRATION__CONFIG__…
       expected  the credentials of at least one source
       found     nothing
-      hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, or both
+      hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN for Opsgenie, or several of them
     ");
     insta::assert_snapshot!(
         problems(PORT, &[("OCEAN__INTEGRATION__CONFIG__PAGERDUTY_ACCOUNTS", "[]")]),
@@ -190,7 +195,7 @@ fn without_any_source_one_problem_lists_what_to_set() {
     OCEAN__INTEGRATION__CONFIG__…
       expected  the credentials of at least one source
       found     nothing
-      hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, or both
+      hint      set OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage, OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN for PagerDuty, OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN for Opsgenie, or several of them
     "
     );
 }
@@ -234,7 +239,7 @@ fn a_name_that_several_sources_could_mean_is_a_problem() {
       hint      `OCEAN__INTEGRATION__TYPE` is `portolan`, which is for several sources
 
     OCEAN__INTEGRATION__CONFIG__API_URL
-      expected  OCEAN__INTEGRATION__CONFIG__PAGERDUTY_API_URL, which says whose it is
+      expected  OCEAN__INTEGRATION__CONFIG__PAGERDUTY_API_URL or OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL, which says whose it is
       found     the name without the source in it
       hint      `OCEAN__INTEGRATION__TYPE` is `portolan`, which is for several sources
     "
@@ -269,12 +274,12 @@ fn opsgenies_settings_under_another_type_are_told_to_be_without_effect() {
     insta::assert_snapshot!(
         warnings(&[
             with_type("pagerduty"),
-            ("OCEAN__INTEGRATION__CONFIG__API_TOKEN", "x"),
+            API_TOKEN,
             ("OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL", "https://x"),
         ]),
         @r"
-    `OCEAN__INTEGRATION__CONFIG__API_TOKEN` has no effect: this version has no Opsgenie source yet
-    `OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL` has no effect: this version has no Opsgenie source yet
+    `OCEAN__INTEGRATION__CONFIG__API_TOKEN` has no effect: it is no setting of PagerDuty; Opsgenie's is `OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN`
+    `OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL` has no effect: no Opsgenie credentials are set
     "
     );
 }
@@ -307,42 +312,96 @@ fn two_names_of_one_setting_must_agree() {
 }
 
 #[test]
-fn opsgenie_is_refused_in_plain_words() {
-    let token = ("OCEAN__INTEGRATION__CONFIG__API_TOKEN", "opsgenie-token");
+fn the_originals_settings_of_opsgenie_reach_it() {
+    let opsgenie = |more: &[(&str, &str)]| {
+        let settings = load(inputs(PORT, more)).unwrap().settings;
+        assert_eq!(settings.sources.names(), [SourceName::Opsgenie]);
+        assert_eq!(settings.integration.kind, "opsgenie");
+        settings.sources.opsgenie
+    };
 
-    insta::assert_snapshot!(problems(PORT, &[with_type("opsgenie"), token]), @r"
-    The settings have a problem:
+    for given in [
+        &[API_TOKEN, API_URL] as &[_],
+        &[with_type("opsgenie"), API_TOKEN, API_URL],
+        &[
+            with_type("Opsgenie"),
+            OPSGENIE_TOKEN,
+            (
+                "OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_URL",
+                "https://api.example/",
+            ),
+        ],
+    ] {
+        let account = &opsgenie(given)[0];
+        assert_eq!(account.api_url.as_str(), "https://api.example/");
+        let Credential::Fixed(token) = &account.api_token else {
+            panic!("a token")
+        };
+        assert_eq!(token.expose_secret(), "opsgenie-token");
+        assert_eq!(account.name, None);
+    }
+    assert_eq!(
+        opsgenie(&[API_TOKEN])[0].api_url.as_str(),
+        "https://api.opsgenie.com/"
+    );
+    let accounts = opsgenie(&[(
+        "OCEAN__INTEGRATION__CONFIG__OPSGENIE_ACCOUNTS",
+        r#"[{"name":"eu","api_token":"t-eu","api_url":"https://api.eu.opsgenie.com"},{"name":"us","api_token":"t-us"}]"#,
+    )]);
+    assert_eq!(accounts[0].name.as_deref(), Some("eu"));
+    assert_eq!(accounts[0].api_url.as_str(), "https://api.eu.opsgenie.com/");
+    assert_eq!(accounts[1].api_url.as_str(), "https://api.opsgenie.com/");
+}
 
-    OCEAN__INTEGRATION__TYPE
-      expected  pagerduty, statuspage, or portolan for several sources
-      found     `opsgenie`
-      hint      this version has no Opsgenie source yet; keep the Opsgenie integration you have
+#[test]
+fn three_sources_work_side_by_side() {
+    use SourceName::{Opsgenie, Pagerduty, Statuspage};
+
+    assert_eq!(
+        outcome(&[STATUSPAGE_KEY, PAGERDUTY_TOKEN, OPSGENIE_TOKEN]),
+        ("portolan".to_owned(), vec![Statuspage, Pagerduty, Opsgenie])
+    );
+    // The type says whose the address is.
+    let settings = load(inputs(
+        PORT,
+        &[with_type("opsgenie"), API_TOKEN, API_URL, PAGERDUTY_TOKEN],
+    ))
+    .unwrap()
+    .settings
+    .sources;
+    assert_eq!(
+        settings.opsgenie[0].api_url.as_str(),
+        "https://api.example/"
+    );
+    assert_eq!(
+        settings.pagerduty[0].api_url.as_str(),
+        "https://api.pagerduty.com/"
+    );
+}
+
+#[test]
+fn tokens_of_two_originals_need_names_that_say_whose_they_are() {
+    insta::assert_snapshot!(problems(PORT, &[TOKEN, API_TOKEN]), @r"
+    The settings have 2 problems:
+
+    OCEAN__INTEGRATION__CONFIG__TOKEN
+      expected  OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN, which says whose it is
+      found     the name without the source in it
+      hint      several sources are on; or name one of them in `OCEAN__INTEGRATION__TYPE`
+
+    OCEAN__INTEGRATION__CONFIG__API_TOKEN
+      expected  OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN, which says whose it is
+      found     the name without the source in it
+      hint      several sources are on; or name one of them in `OCEAN__INTEGRATION__TYPE`
     ");
-    insta::assert_snapshot!(problems(PORT, &[token]), @r"
+    insta::assert_snapshot!(problems(PORT, &[with_type("opsgenie")]), @r"
     The settings have a problem:
 
     OCEAN__INTEGRATION__CONFIG__API_TOKEN
-      expected  credentials of PagerDuty or Statuspage
-      found     an Opsgenie token
-      hint      this version has no Opsgenie source yet; keep the Opsgenie integration you have
+      expected  a text
+      found     nothing
+      hint      create an API key in Opsgenie under Settings > API key management, with the rights to read and to access the configuration
     ");
-    insta::assert_snapshot!(
-        problems(
-            PAGERDUTY,
-            &[
-                with_type("pagerduty"),
-                ("OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN", "opsgenie-token")
-            ]
-        ),
-        @r"
-    The settings have a problem:
-
-    OCEAN__INTEGRATION__CONFIG__OPSGENIE_API_TOKEN
-      expected  credentials of PagerDuty or Statuspage
-      found     an Opsgenie token
-      hint      this version has no Opsgenie source yet; keep the Opsgenie integration you have
-    "
-    );
 }
 
 #[test]
@@ -351,7 +410,7 @@ fn an_unknown_type_is_a_problem() {
     The settings have a problem:
 
     OCEAN__INTEGRATION__TYPE
-      expected  pagerduty, statuspage, or portolan for several sources
+      expected  opsgenie, pagerduty, statuspage, or portolan for several sources
       found     `pager-duty`
       hint      write pagerduty
     ");

@@ -11,7 +11,6 @@
 mod emails;
 mod enrichment;
 mod listing;
-mod patience;
 mod query;
 
 use std::sync::Arc;

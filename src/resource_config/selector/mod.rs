@@ -1,11 +1,16 @@
 //! What a resource config asks of its source besides the filter expression:
 //! query parameters, and which enrichment to add.
 //!
-//! The keys are the document's (camelCase outside `apiQueryParams`, PagerDuty's
-//! own snake_case inside, camelCase tolerated there). Unknown keys only warn,
+//! The keys are the document's: camelCase outside `apiQueryParams`, the vendor's
+//! own spelling inside (PagerDuty's is snake_case, Opsgenie's camelCase), the other
+//! one tolerated there. Unknown keys only warn,
 //! because documents written for other releases must keep working.
 
 use serde_json::{Map, Value};
+
+mod opsgenie;
+
+pub use opsgenie::{Comparison, Operator, OpsgenieSearch};
 
 use super::{
     kind::{Kind, KindName, PagerdutyKind},
@@ -100,6 +105,7 @@ pub(super) fn read(
             }
             _ => PagerdutyKind::Other(endpoint),
         }),
+        KindName::Opsgenie(name) => Kind::Opsgenie(opsgenie::kind(name, &mut options)),
     };
     options.finish();
     kind
@@ -248,7 +254,7 @@ impl<'a> QueryParameters<'a, '_> {
         match self
             .rest
             .iter()
-            .position(|(key, _)| *key == name || is_camel_case_of(key, name))
+            .position(|(key, _)| camel_case(key) == camel_case(name))
         {
             Some(place) => {
                 let (key, value) = self.rest.remove(place);
@@ -283,6 +289,31 @@ impl<'a> QueryParameters<'a, '_> {
         Some(self.reader.boolean(&path, Some(value), false))
     }
 
+    /// One of a few words.
+    fn choice(&mut self, name: &'static str, choices: &[&str]) -> Option<String> {
+        let (path, value) = self.take(name);
+        let written = self.reader.string(&path, value)?;
+        if choices.contains(&written.as_str()) {
+            return Some(written);
+        }
+        let expected = match choices {
+            [only] => format!("`{only}`"),
+            choices => format!("one of {}", choices.join(", ")),
+        };
+        let hint = choices
+            .iter()
+            .find(|choice| choice.eq_ignore_ascii_case(&written))
+            .copied()
+            .or_else(|| nearest(&written, choices))
+            .map(|meant| format!("did you mean `{meant}`?"));
+        self.reader.problem(
+            &path,
+            format!("expected {expected}, found {written:?}"),
+            hint,
+        );
+        None
+    }
+
     fn finish(self) {
         for (key, _) in self.rest {
             let meant = nearest(key, &self.known)
@@ -293,13 +324,14 @@ impl<'a> QueryParameters<'a, '_> {
     }
 }
 
-fn is_camel_case_of(written: &str, snake_case: &str) -> bool {
-    let mut parts = snake_case.split('_');
+/// `team_ids` → `teamIds`; what is camelCase already stays as it is.
+fn camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
     let mut camel_case = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (first, rest) = part.split_at(part.len().min(1));
-        camel_case.push_str(&first.to_ascii_uppercase());
-        camel_case.push_str(rest);
+        let mut characters = part.chars();
+        camel_case.extend(characters.next().map(|first| first.to_ascii_uppercase()));
+        camel_case.push_str(characters.as_str());
     }
-    written == camel_case
+    camel_case
 }

@@ -1,0 +1,176 @@
+//! Opsgenie: alerts, services, incidents, teams, schedules, their on-calls, and
+//! users.
+//!
+//! ```text
+//! resource configs ─▶ query (what to ask for) ─▶ listing (to its end) ─▶ enrichment ─▶ pages
+//!                                                     └─▶ shared (lists kept whole) ─┘
+//! ```
+//!
+//! Equal requests are one dataset. Enrichment is fetched only for what an
+//! expression can read, and each upstream object once a resync.
+
+mod enrichment;
+mod listing;
+mod query;
+mod shared;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use self::enrichment::{Enricher, Enrichment};
+use self::listing::Receiver;
+use self::query::Request;
+use super::{Dataset, Pages, Source, SourceError};
+use crate::api::{ApiError, OpsgenieClient, OpsgenieList, PAGE_SIZE, Worth};
+use crate::mapping::Consumer;
+use crate::resource_config::{Kind, ResourceConfig};
+use crate::settings::SourceName;
+
+/// One Opsgenie account.
+pub struct Opsgenie {
+    client: Arc<OpsgenieClient>,
+    account: Option<String>,
+}
+
+impl Opsgenie {
+    /// A source that asks with `client`.
+    pub fn new(client: OpsgenieClient, account: Option<String>) -> Self {
+        Self {
+            client: Arc::new(client),
+            account,
+        }
+    }
+}
+
+impl Source for Opsgenie {
+    fn name(&self) -> SourceName {
+        SourceName::Opsgenie
+    }
+
+    fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
+        self.client.check().boxed()
+    }
+
+    fn datasets(&self, configs: &[Arc<ResourceConfig>], _now: Timestamp) -> Vec<Dataset> {
+        let groups = groups(configs);
+        let needed_whole = |list| {
+            let mut wanted = groups.iter().flat_map(|group| &group.wanted);
+            wanted.any(|enrichment| enrichment.list() == Some(list))
+        };
+        let is_listed = |list| {
+            let whole = Request::whole(list);
+            groups.iter().any(|group| group.request == whole)
+        };
+        let enricher = Arc::new(Enricher::new(Arc::clone(&self.client), |list| {
+            if is_listed(list) {
+                Worth::Listing
+            } else {
+                Worth::Enrichment
+            }
+        }));
+        let kept: Vec<OpsgenieList> = groups
+            .iter()
+            .filter(|group| group.request == Request::whole(group.request.list))
+            .map(|group| group.request.list)
+            .filter(|list| needed_whole(*list))
+            .collect();
+
+        groups
+            .into_iter()
+            .map(|group| {
+                let Group {
+                    request,
+                    wanted,
+                    consumers,
+                } = group;
+                let is_kept = request.query.is_empty() && kept.contains(&request.list);
+                let enricher = Arc::clone(&enricher);
+                let client = Arc::clone(&self.client);
+                Dataset::new(
+                    format!("opsgenie {request}"),
+                    vec![consumers],
+                    move |pages| async move {
+                        let mut page = Page {
+                            enricher: &enricher,
+                            wanted: &wanted,
+                            pages: &pages,
+                        };
+                        match enricher.kept(request.list).filter(|_| is_kept) {
+                            Some(kept) => {
+                                let objects = kept.get(&client).await?;
+                                for objects in objects.chunks(PAGE_SIZE) {
+                                    page.take(objects.to_vec()).await?;
+                                }
+                                Ok(())
+                            }
+                            None => {
+                                listing::run(&client, &request, Worth::Listing, &mut page).await
+                            }
+                        }
+                    },
+                )
+            })
+            .collect()
+    }
+}
+
+/// Resource configs that one listing serves.
+struct Group {
+    request: Request,
+    wanted: Vec<Enrichment>,
+    consumers: Vec<Consumer>,
+}
+
+/// The listings that the resource configs need, each once.
+fn groups(configs: &[Arc<ResourceConfig>]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for config in configs {
+        let Kind::Opsgenie(kind) = &config.kind else {
+            continue;
+        };
+        let request = Request::for_kind(kind);
+        let wanted = Enrichment::wanted_by(config, kind);
+        let consumer = Consumer {
+            config: Arc::clone(config),
+            columns: wanted.iter().map(|enrichment| enrichment.key()).collect(),
+        };
+        match groups.iter_mut().find(|group| group.request == request) {
+            Some(group) => {
+                let new = wanted.into_iter();
+                let known = group.wanted.clone();
+                group
+                    .wanted
+                    .extend(new.filter(|enrichment| !known.contains(enrichment)));
+                group.consumers.push(consumer);
+            }
+            None => groups.push(Group {
+                request,
+                wanted,
+                consumers: vec![consumer],
+            }),
+        }
+    }
+    groups
+}
+
+/// Enriches what was listed and hands it on.
+struct Page<'a> {
+    enricher: &'a Enricher,
+    wanted: &'a [Enrichment],
+    pages: &'a Pages,
+}
+
+impl Receiver for Page<'_> {
+    async fn take(&mut self, objects: Vec<Value>) -> Result<(), SourceError> {
+        let batch = self.enricher.enrich(objects, self.wanted).await;
+        self.pages.send(vec![batch]).await
+    }
+}
