@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::sandbox::DatasetSize;
 use crate::settings::LogLevel;
 
-/// Keep Port's software catalog in step with Statuspage and PagerDuty
+/// Keep Port's software catalog in step with Statuspage, PagerDuty and Opsgenie
 #[derive(Debug, Parser)]
 #[command(name = "portolan", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
@@ -111,7 +111,8 @@ const RUN_AFTER_HELP: &str = "\
 Needed in the environment:
   OCEAN__PORT__CLIENT_ID, OCEAN__PORT__CLIENT_SECRET
   OCEAN__INTEGRATION__CONFIG__STATUSPAGE_API_KEY for Statuspage,
-  OCEAN__INTEGRATION__CONFIG__TOKEN for PagerDuty
+  OCEAN__INTEGRATION__CONFIG__TOKEN for PagerDuty,
+  OCEAN__INTEGRATION__CONFIG__API_TOKEN for Opsgenie
 
 OCEAN__EVENT_LISTENER={\"type\":\"…\"} says what asks for a resync:
   POLLING        the start, and Port, which is asked every minute (the default)
