@@ -38,7 +38,7 @@
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`store`] | the local state database: the history of runs |
-//! | [`sandbox`] | simulators of Statuspage, PagerDuty and Port, for `sandbox` and the tests |
+//! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
 //! # Who uses whom
 //!
