@@ -1,4 +1,5 @@
-//! Portolan keeps a Port software catalog in step with Statuspage and PagerDuty.
+//! Portolan keeps a Port software catalog in step with Statuspage, PagerDuty and
+//! Opsgenie.
 //!
 //! The binary is a few lines around this library, so that the tests can use the
 //! sandbox and the settings. It is no interface for others and may change at any
@@ -15,7 +16,7 @@
 //!                      └──▶ source ──raw──▶ mapping ──entities──▶ catalog ──▶ Port
 //!                             │                │                     │
 //!                             ▼                ▼                     ▼
-//!             api::{statuspage, pagerduty}     jq                api::port
+//!   api::{statuspage, pagerduty, opsgenie}     jq                api::port
 //!                             └───────────────▶ http ◀───────────────┘
 //! ```
 //!
@@ -45,8 +46,8 @@
 //! - `main` → `cli`, `commands`; `commands` → all.
 //! - `sync` → `source`, `mapping`, `catalog`, `resource_config`, and `api::port` for the
 //!   mapping, the state and what is reported.
-//! - `source` → `api::{statuspage, pagerduty}`, `resource_config`, `mapping` and `jq` for the
-//!   types of what it hands on.
+//! - `source` → `api::{statuspage, pagerduty, opsgenie}`, `resource_config`, `mapping` and
+//!   `jq` for the types of what it hands on.
 //! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.
 //! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
 //! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.

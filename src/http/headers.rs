@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(style.announced(&throttled).remaining, Some(0));
         assert_eq!(
             style.announced(&throttled).reset,
-            Some(Duration::from_secs(60))
+            Some(Duration::from_mins(1))
         );
         assert_eq!(style.ordered_wait(429, &throttled), None);
         assert_eq!(style.announced(&fine), Announced::default());

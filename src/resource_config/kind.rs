@@ -21,10 +21,6 @@ use crate::settings::SourceName;
 /// A kind of raw object, with what its selector asks for. Displays as the
 /// kind's own name, without a source in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each resource config, and it stays where it is"
-)]
 pub enum Kind {
     Statuspage(StatuspageKind),
     Pagerduty(PagerdutyKind),

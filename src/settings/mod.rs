@@ -51,13 +51,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 pub use application::{ApplicationSettings, LogLevel, UnknownLogLevel};
+pub use credentials::{Credential, OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
 pub use event_listener::{EventListener, KafkaSettings};
 pub use integration::IntegrationSettings;
 pub use live_events::{LiveEventSettings, MetricsSettings, RedisSettings};
 pub use outbound::{OutboundSettings, ProxySettings};
 pub use port::PortSettings;
 pub use problem::{Problem, Problems};
-pub use credentials::{Credential, OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
 pub use sources::SourceSettings;
 pub use table::{DefaultValue, Effect, SettingRow, table};
 pub use throughput::{RateLimits, UpsertSettings};

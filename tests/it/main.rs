@@ -16,7 +16,6 @@ mod listing;
 mod messages;
 mod metrics;
 mod opsgenie;
-mod opsgenie_reading;
 mod origins;
 mod outage;
 mod pagerduty;

@@ -84,7 +84,7 @@ async fn everything_that_is_wrong_is_told_at_once_and_no_secret_with_it() {
           hint      Port shows it beside the client id
 
         OCEAN__INTEGRATION__TYPE
-          expected  pagerduty, statuspage, or portolan for several sources
+          expected  opsgenie, pagerduty, statuspage, or portolan for several sources
           found     `pager-duty`
           hint      write pagerduty
 

@@ -127,10 +127,11 @@ impl fmt::Display for OpsgenieQuery {
 /// value is quoted; quotes and alternatives of the author's own stay.
 fn quoted(value: &str) -> String {
     let is_plain = !value.is_empty()
+        && !value.starts_with('-')
         && !matches!(value, "AND" | "OR" | "NOT")
-        && !value
+        && value
             .chars()
-            .any(|character| character.is_whitespace() || "()<>=:\"'\\".contains(character));
+            .all(|character| character.is_alphanumeric() || "@._-*+".contains(character));
     if is_plain || is_quoted(value) || is_alternatives(value) {
         return value.to_owned();
     }
@@ -202,6 +203,9 @@ mod tests {
             ("disk*", "disk*"),
             ("disk full", "\"disk full\""),
             ("a:b", "\"a:b\""),
+            ("-quiet", "\"-quiet\""),
+            ("50%", "\"50%\""),
+            ("Zürich", "Zürich"),
             ("x OR status:closed", "\"x OR status:closed\""),
             ("OR", "\"OR\""),
             ("say \"hi\" \\", "\"say \\\"hi\\\" \\\\\""),

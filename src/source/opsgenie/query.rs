@@ -118,20 +118,20 @@ fn instant(comparison: &Comparison) -> String {
 mod tests {
     use super::*;
 
-    fn comparison(operator: Operator, operand: &str) -> Option<Comparison> {
-        Some(Comparison {
+    fn comparison(operator: Operator, operand: &str) -> Comparison {
+        Comparison {
             operator,
             operand: operand.to_owned(),
-        })
+        }
     }
 
     #[test]
     fn a_selector_becomes_one_query_with_opsgenies_names_and_values() {
         let text = |text: &str| Some(text.to_owned());
         let search = OpsgenieSearch {
-            created_at: comparison(Operator::GreaterOrEqual, "2026-01-01"),
-            last_occurred_at: comparison(Operator::Less, "2026-01-01T00:00:00.5Z"),
-            snoozed_until: comparison(Operator::Equal, "1700000000000"),
+            created_at: Some(comparison(Operator::GreaterOrEqual, "2026-01-01")),
+            last_occurred_at: Some(comparison(Operator::Less, "2026-01-01T00:00:00.5Z")),
+            snoozed_until: Some(comparison(Operator::Equal, "1700000000000")),
             message: text("disk full"),
             status: text("open"),
             is_seen: Some(true),
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_no_date_is_left_to_opsgenie() {
         let search = OpsgenieSearch {
-            created_at: comparison(Operator::Greater, "25-10-2025"),
+            created_at: Some(comparison(Operator::Greater, "25-10-2025")),
             ..OpsgenieSearch::default()
         };
 

@@ -63,7 +63,7 @@ type Asked = Shared<BoxFuture<'static, Answer>>;
 #[derive(Default)]
 pub(super) struct Details {
     asked: Mutex<HashMap<String, Asked>>,
-    patience: Patience,
+    patience: Arc<Patience>,
 }
 
 impl Details {
@@ -77,17 +77,25 @@ impl Details {
     where
         Fetch: Future<Output = Result<Option<Value>, ApiError>> + Send + 'static,
     {
-        let request = {
+        let request: Asked = {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             match asked.get(id) {
                 Some(request) => request.clone(),
                 None if self.patience.is_over() => return None,
                 None => {
                     let fetch = ask(id.to_owned());
+                    let patience = Arc::clone(&self.patience);
+                    // However many wait for it, it counts once.
                     let request = async move {
                         match fetch.await {
-                            Ok(object) => Ok(object.map(Arc::new)),
-                            Err(error) => Err(Arc::new(error)),
+                            Ok(object) => {
+                                patience.succeeded();
+                                Ok(object.map(Arc::new))
+                            }
+                            Err(error) => {
+                                patience.failed(&error);
+                                Err(Arc::new(error))
+                            }
                         }
                     }
                     .boxed()
@@ -97,12 +105,7 @@ impl Details {
                 }
             }
         };
-        let answer = request.await;
-        match &answer {
-            Ok(_) => self.patience.succeeded(),
-            Err(error) => self.patience.failed(error),
-        }
-        Some(answer)
+        Some(request.await)
     }
 }
 

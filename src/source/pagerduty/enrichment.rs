@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 
 use super::emails::{self, EmailNotes, Emails};
 use super::listing::{self, Receiver};
-use crate::source::patience::Patience;
 use super::query::{Request, days_from, utc};
 use crate::api::{ApiError, PagerdutyClient};
 use crate::causes::one_line;
@@ -31,6 +30,7 @@ use crate::jq::Step;
 use crate::mapping::{Column, RawBatch};
 use crate::resource_config::{PagerdutyKind, ResourceConfig};
 use crate::source::SourceError;
+use crate::source::patience::Patience;
 
 const ONCALL_USER: &str = "__oncall_user";
 const ONCALL_USERS: &str = "__oncall_users";

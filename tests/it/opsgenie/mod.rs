@@ -4,6 +4,7 @@
 
 mod earlier_generation;
 mod expected;
+mod reading;
 mod requests;
 mod trouble;
 

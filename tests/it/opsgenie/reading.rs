@@ -1,44 +1,12 @@
-//! Opsgenie's lists come whole, and what it knows in other places stands beside
-//! the objects, fetched only where it is read.
-
-use std::collections::BTreeSet;
+//! What stands beside the objects is what Opsgenie says, and its key goes
+//! nowhere else.
 
 use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::SourceName;
 use serde_json::{Value, json};
 
-use crate::installed::{blueprint, install, resource};
+use super::{run, sandbox_with, things};
 use crate::program::{Outcome, portolan, small_sandbox, with};
-
-/// The sandbox's company with a mapping of the test's own.
-async fn sandbox_with(resources: Value) -> Sandbox {
-    let sandbox = small_sandbox().await;
-    blueprint(
-        &sandbox,
-        "thing",
-        &[("list", "array"), ("text", "string"), ("number", "number")],
-        &[],
-    );
-    install(&sandbox, &json!({"resources": resources}));
-    sandbox
-}
-
-fn things(kind: &str, selector: &Value, properties: &Value) -> Value {
-    let mut resource = resource(
-        kind,
-        &json!({"identifier": ".id", "blueprint": "\"thing\"", "properties": properties}),
-    );
-    resource["selector"]
-        .as_object_mut()
-        .unwrap()
-        .extend(selector.as_object().unwrap().clone());
-    resource
-}
-
-async fn run(sandbox: &Sandbox) -> Outcome {
-    let environment = sandbox.environment_for(SourceName::Opsgenie);
-    portolan(&["run"], &environment).await
-}
 
 fn warnings(outcome: &Outcome, about: &str) -> usize {
     let warnings = outcome.logged("WARNING");
@@ -56,115 +24,10 @@ fn property(sandbox: &Sandbox, entity: &str, property: &str) -> Value {
     sandbox.port.entity("thing", entity).unwrap()["properties"][property].clone()
 }
 
-/// Paths of the requests, without the check of the credentials.
-fn paths(sandbox: &Sandbox) -> Vec<String> {
-    let requests = sandbox.opsgenie.requests().into_iter();
-    requests
-        .filter(|request| request.parameter("limit") != Some("1"))
-        .map(|request| request.path)
-        .collect()
-}
-
-#[tokio::test]
-async fn every_kind_is_listed_whole_and_without_enrichment_that_nothing_reads() {
-    let text = json!({"text": ".name // .message // .fullName"});
-    let none = json!({});
-    let rotations = json!({
-        "kind": "schedule",
-        "selector": {"query": "true", "apiQueryParams": {"expand": "rotation"}},
-        "port": {
-            "itemsToParse": ".rotations",
-            "entity": {"mappings": {
-                "identifier": ".id + \"_\" + .item.id", "blueprint": "\"thing\"",
-                "properties": {"text": ".item.name"},
-            }},
-        },
-    });
-    let sandbox = sandbox_with(json!([
-        things("alert", &none, &text),
-        things("incident", &none, &text),
-        things("service", &none, &text),
-        things("team", &json!({"includeMembers": true}), &text),
-        things("schedule-on-call", &none, &text),
-        things("user", &none, &text),
-        rotations,
-    ]))
-    .await;
-
-    run(&sandbox).await.expect_code(0);
-
-    let mut expected = 0;
-    for kind in [
-        "alerts",
-        "incidents",
-        "services",
-        "teams",
-        "schedules",
-        "users",
-    ] {
-        for object in sandbox.opsgenie.objects(kind) {
-            assert!(
-                property(&sandbox, id(&object), "text").is_string(),
-                "{kind}"
-            );
-            expected += 1;
-        }
-        assert!(sandbox.opsgenie.count(kind) > 0);
-    }
-    for schedule in sandbox.opsgenie.objects("schedules") {
-        for rotation in schedule["rotations"].as_array().unwrap() {
-            let entity = format!("{}_{}", id(&schedule), id(rotation));
-            assert_eq!(property(&sandbox, &entity, "text"), rotation["name"]);
-            expected += 1;
-        }
-    }
-    assert_eq!(sandbox.port.entities("thing").len(), expected);
-    let asked: BTreeSet<String> = paths(&sandbox).into_iter().collect();
-    let lists = [
-        "/v1/incidents",
-        "/v1/services",
-        "/v2/alerts",
-        "/v2/alerts/count",
-        "/v2/schedules",
-        "/v2/teams",
-        "/v2/users",
-    ];
-    assert!(
-        asked.iter().all(|path| lists.contains(&path.as_str())),
-        "{asked:?}"
-    );
-    assert_eq!(sandbox.opsgenie.unexpected().len(), 0);
-}
-
-#[tokio::test]
-async fn alerts_beyond_the_reach_of_paging_are_all_ingested() {
-    let sandbox = sandbox_with(json!([things("alert", &json!({}), &json!({}))])).await;
-    sandbox.opsgenie.clear();
-    let first: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    for number in 0..25_000_i64 {
-        let created = first + jiff::SignedDuration::from_secs(number / 3 * 60);
-        sandbox.opsgenie.insert(
-            "alerts",
-            &json!({
-                "id": format!("A{number:05}"), "status": "open", "message": "Disk full",
-                "createdAt": created.to_string(),
-            }),
-        );
-    }
-
-    let outcome = run(&sandbox).await.expect_code(0);
-
-    assert_eq!(sandbox.port.entities("thing").len(), 25_000);
-    let (_, [fetched, ..]) = outcome.summary().remove(0);
-    assert_eq!(fetched, 25_000, "nothing is counted twice");
-    let listed = sandbox.opsgenie.requested(&Matcher::get("/v2/alerts"));
-    assert!(listed < 300, "{listed} pages were asked for");
-}
-
 /// A mapping that reads every enrichment.
-fn enriched() -> Value {
+fn enriched() -> Vec<Value> {
     let none = json!({});
-    json!([
+    vec![
         things(
             "service",
             &none,
@@ -172,25 +35,25 @@ fn enriched() -> Value {
                 "text": ".__team.name",
                 "list": "(.__team.members | map(.user.username)) + .__oncalls.onCallRecipients",
                 "number": "[.__incidents[] | select(.status == \"open\")] | length",
-            })
+            }),
         ),
         things(
             "incident",
             &none,
-            &json!({"list": "[.__impactedServices[].name]"})
+            &json!({"list": "[.__impactedServices[].name]"}),
         ),
         things("alert", &none, &json!({"text": ".__relatedIncident.id"})),
         things(
             "team",
             &json!({"includeMembers": true}),
-            &json!({"list": "[.__members[].user.id]"})
+            &json!({"list": "[.__members[].user.id]"}),
         ),
         things(
             "schedule-oncall",
             &none,
-            &json!({"list": ".__currentOncalls.onCallRecipients"})
+            &json!({"list": ".__currentOncalls.onCallRecipients"}),
         ),
-    ])
+    ]
 }
 
 #[tokio::test]
@@ -296,68 +159,9 @@ async fn enrichment_is_what_opsgenie_says_and_each_object_is_fetched_once() {
 }
 
 #[tokio::test]
-async fn members_are_not_fetched_where_the_selector_does_not_say_so() {
-    let members = json!({"list": ".__members"});
-    let sandbox = sandbox_with(json!([things("team", &json!({}), &members)])).await;
-
-    run(&sandbox).await.expect_code(0);
-
-    assert_eq!(sandbox.opsgenie.requested(&Matcher::get("/v2/teams/*")), 0);
-}
-
-#[tokio::test]
-async fn a_storm_of_rate_limits_is_ridden_out() {
-    let sandbox = sandbox_with(enriched()).await;
-    // Not the check of the credentials, which is less patient.
-    for matcher in [
-        Matcher::get("/v2/alerts").with_query("limit", "100"),
-        Matcher::get("/v1/*"),
-        Matcher::get("/v2/teams*"),
-        Matcher::get("/v2/schedules*"),
-    ] {
-        let answer = Answer::status(429).with_header("retry-after", "1");
-        sandbox.opsgenie.fault(matcher, answer, 4);
-    }
-
-    run(&sandbox).await.expect_code(0);
-
-    let counts = ["services", "incidents", "alerts", "teams", "schedules"]
-        .map(|kind| sandbox.opsgenie.count(kind));
-    assert_eq!(
-        sandbox.port.entities("thing").len(),
-        counts.iter().sum::<usize>()
-    );
-}
-
-#[tokio::test]
-async fn a_team_that_vanished_leaves_what_port_knew_of_it() {
-    let sandbox = sandbox_with(enriched()).await;
-    run(&sandbox).await.expect_code(0);
-    let services = sandbox.opsgenie.objects("services");
-    let team = services[0]["teamId"].as_str().unwrap();
-    let members = property(&sandbox, team, "list");
-    assert!(!members.as_array().unwrap().is_empty());
-    let before = property(&sandbox, id(&services[0]), "text");
-    let gone = json!({"message": "Team does not exist", "took": 0.0, "requestId": "r"});
-    sandbox.opsgenie.fault(
-        Matcher::get(&format!("/v2/teams/{team}")),
-        Answer::json(404, &gone),
-        usize::MAX,
-    );
-
-    let outcome = run(&sandbox).await.expect_code(0);
-
-    assert_eq!(property(&sandbox, team, "list"), members);
-    assert_eq!(property(&sandbox, id(&services[0]), "text"), before);
-    assert_eq!(warnings(&outcome, "no longer has the team"), 1);
-    // The other teams are none the worse.
-    assert_eq!(warnings(&outcome, "Could not fetch"), 0);
-}
-
-#[tokio::test]
 async fn a_schedule_that_lost_its_owner_leaves_the_on_calls_of_services() {
     let oncalls = json!({"list": ".__oncalls.onCallRecipients", "text": ".description"});
-    let sandbox = sandbox_with(json!([things("service", &json!({}), &oncalls)])).await;
+    let sandbox = sandbox_with(vec![things("service", &json!({}), &oncalls)]).await;
     run(&sandbox).await.expect_code(0);
     let before = sandbox.port.entities("thing");
     for schedule in sandbox.opsgenie.objects("schedules") {
@@ -418,7 +222,7 @@ async fn enrichment_that_fails_is_said_once_and_not_asked_for_again_and_again() 
 
 #[tokio::test]
 async fn a_next_page_on_another_host_fails_the_kind_and_gets_no_key() {
-    let sandbox = sandbox_with(json!([things("alert", &json!({}), &json!({}))])).await;
+    let sandbox = sandbox_with(vec![things("alert", &json!({}), &json!({}))]).await;
     let stranger = small_sandbox().await;
     for number in 0..101 {
         sandbox.opsgenie.insert(
@@ -440,7 +244,7 @@ async fn a_selector_becomes_a_query_that_opsgenie_understands() {
         "created_at": ">=2020-01-01", "status": "open", "isSeen": "false", "priority": "P1",
         "teams": ["no such team", "nor this"],
     }});
-    let sandbox = sandbox_with(json!([things("alert", &selector, &json!({}))])).await;
+    let sandbox = sandbox_with(vec![things("alert", &selector, &json!({}))]).await;
 
     run(&sandbox).await.expect_code(0);
 
@@ -460,7 +264,7 @@ async fn a_selector_becomes_a_query_that_opsgenie_understands() {
 
 #[tokio::test]
 async fn a_wrong_key_is_said_before_anything_is_written() {
-    let sandbox = sandbox_with(json!([])).await;
+    let sandbox = sandbox_with(Vec::new()).await;
     let environment = with(
         sandbox.environment_for(SourceName::Opsgenie),
         "OCEAN__INTEGRATION__CONFIG__API_TOKEN",

@@ -251,7 +251,7 @@ impl Listing<'_> {
             .await
             .map(Some)
             .map_err(|source| SourceError::List {
-                what: format!("{}: their number", self.request),
+                what: format!("the number of {}", self.request),
                 source,
             })
     }
