@@ -245,7 +245,7 @@ async fn what_the_sandbox_prints() {
         statuspage
         component_group
         component
-        incident
+        statuspage.incident
         incident_update
         services
         incidents (resources[6])
@@ -254,13 +254,20 @@ async fn what_the_sandbox_prints() {
         oncalls
         escalation_policies
         users
+        user
+        team
+        schedule
+        service
+        alert
+        opsgenie.incident
+        schedule-oncall
         total
 
         Three of the entities that the simulated Port holds now:
 
         "statuspageComponent": ["identifier", "title", "icon", "blueprint", "team", "properties", "relations", "createdAt", "createdBy", "updatedAt", "updatedBy"]
         "pagerdutyService": ["identifier", "title", "icon", "blueprint", "team", "properties", "relations", "createdAt", "createdBy", "updatedAt", "updatedBy"]
-        "pagerdutyIncident": ["identifier", "title", "icon", "blueprint", "team", "properties", "relations", "createdAt", "createdBy", "updatedAt", "updatedBy"]
+        "opsGenieAlert": ["identifier", "title", "icon", "blueprint", "team", "properties", "relations", "createdAt", "createdBy", "updatedAt", "updatedBy"]
         "#
     );
 }

@@ -15,8 +15,8 @@ struct Alert<'a> {
     open: bool,
     team: &'a Team,
     service: &'a Service,
-    /// The incident that sent it out.
-    incident: Option<String>,
+    /// The incident that sent it out, and what that says.
+    incident: Option<(String, String)>,
 }
 
 pub(super) fn fill(company: &Company, teams: &[Team], random: &mut Random, world: &mut Opsgenie) {
@@ -95,7 +95,7 @@ fn incident(
     open: bool,
     random: &mut Random,
     world: &mut Opsgenie,
-) -> String {
+) -> (String, String) {
     let id = random.uuid();
     let message = random.pick(&company.words.alerts);
     let message = message.replace("{service}", &service.name);
@@ -131,7 +131,7 @@ fn incident(
         incident["impactEndDate"] = ended.max(created).to_string().into();
     }
     world.insert("incidents", &incident);
-    id
+    (id, message)
 }
 
 /// An alert in full. Each has an owner: the empty name that Opsgenie gives
@@ -145,18 +145,21 @@ fn alert(company: &Company, told: &Alert<'_>, number: i64, random: &mut Random) 
     let created = moment(company, age, random);
     let id = format!("{}-{}", random.uuid(), created.as_millisecond());
     let last = moment(company, random.between(0, age.max(1)), random).max(created);
-    let message = random
-        .pick(&words.alerts)
-        .replace("{service}", &service.name);
     let monitor = random.pick(&words.monitors).as_str();
     let acknowledged = !open || random.once_in(3);
     let snoozed = open && acknowledged && random.once_in(6);
     let owner = &random.pick(&team.members).username;
-    let alias = match &told.incident {
-        Some(incident) => format!("{incident}_{}", random.uuid()),
+    let (alias, message) = if let Some((incident, message)) = &told.incident {
+        (format!("{incident}_{}", random.uuid()), message.clone())
+    } else {
+        let message = random.pick(&words.alerts);
         // What a monitor calls its alert may have an underscore as well.
-        None if random.once_in(12) => format!("check-{number}_{}", random.id(6)),
-        None => random.uuid(),
+        let alias = if random.once_in(12) {
+            format!("check-{number}_{}", random.id(6))
+        } else {
+            random.uuid()
+        };
+        (alias, message.replace("{service}", &service.name))
     };
     let mut alert = json!({
         "seen": acknowledged, "id": id, "tinyId": number.to_string(), "alias": alias,
