@@ -130,7 +130,7 @@ async fn an_invalid_mapping_fails_the_resync_before_anything_is_fetched() {
 
 #[tokio::test]
 async fn an_unknown_kind_is_told_with_the_nearest_one() {
-    for (kind, nearest) in [("incidnt", "incident"), ("componnt", "component")] {
+    for (kind, nearest) in [("incidnt", "incident"), ("oncall", "oncalls")] {
         let sandbox = small_sandbox().await;
         install(&sandbox, &json!({"resources": [thing(kind, &json!({}))]}));
 
