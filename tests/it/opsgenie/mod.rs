@@ -122,3 +122,30 @@ async fn the_environment_of_a_workflow_needs_no_type() {
     assert_eq!(integration["installationAppType"], "opsgenie");
     assert_eq!(integration["identifier"], "my-opsgenie-integration");
 }
+
+/// Teams relate to their members, and schedules, services, incidents and alerts
+/// to teams: Port would delete all of them along with a user.
+#[tokio::test]
+async fn a_person_who_leaves_takes_nothing_along() {
+    let sandbox = small_sandbox().await;
+    let environment = chart_environment(&sandbox);
+    portolan(&["run"], &environment).await.expect_code(0);
+    let team = sandbox.opsgenie.objects("teams")[0].clone();
+    let leaver = text(&team, "/members/0/user/id").to_owned();
+    sandbox.opsgenie.remove("users", &leaver).unwrap();
+    for team in sandbox.opsgenie.objects("teams") {
+        sandbox
+            .opsgenie
+            .update("teams", text(&team, "/id"), |team| {
+                let members = team["members"].as_array_mut().unwrap();
+                members.retain(|member| text(member, "/user/id") != leaver);
+            });
+    }
+    sandbox.clear_requests();
+
+    portolan(&["run"], &environment).await.expect_code(0);
+
+    assert_catalog_is_what_the_vendor_lists(&sandbox);
+    let gone = ("opsGenieUser".to_owned(), leaver);
+    assert_eq!(deleted(&sandbox), BTreeSet::from([gone]));
+}
