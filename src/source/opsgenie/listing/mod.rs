@@ -113,8 +113,10 @@ impl Listing<'_> {
             since: 0,
             until: tomorrow.unwrap_or(Timestamp::MAX).as_millisecond(),
         };
-        // It has been found not to fit.
-        let mut waiting: Vec<Window> = all.halves().into_iter().flatten().collect();
+        let before = self.count(&self.request.query).await?;
+        // It has been found not to fit. The oldest is read first, so that the
+        // objects keep their order, and what is created meanwhile is still to come.
+        let mut waiting: Vec<Window> = all.halves().into_iter().flatten().rev().collect();
         while let Some(window) = waiting.pop() {
             let query = self.request.query.created_within(
                 (window.since > all.since).then_some(window.since),
@@ -123,12 +125,14 @@ impl Listing<'_> {
             match self.pages(&query, Some(window), receiver).await? {
                 Pages::Complete => {}
                 Pages::TooMany => match window.halves() {
-                    Some(halves) => waiting.extend(halves),
+                    Some(halves) => waiting.extend(halves.into_iter().rev()),
                     None => return Err(self.cut_short(self.seen.len(), None)),
                 },
             }
         }
-        match self.count(&self.request.query).await? {
+        // What came or went during so many pages is no sign of a gap.
+        let after = self.count(&self.request.query).await?;
+        match before.min(after) {
             Some(count) if self.seen.len() < count => {
                 Err(self.cut_short(self.seen.len(), Some(count)))
             }
@@ -149,7 +153,7 @@ impl Listing<'_> {
         let mut after = None;
         for turn in 0..TURNS {
             let first = self.page(query, 0).await?;
-            if first.next.is_none() && turn == 0 {
+            if turn == 0 && is_all_there_is(&first) {
                 // What came in one piece has not moved.
                 self.deliver(first.objects, receiver).await?;
                 return Ok(Pages::Complete);
@@ -169,13 +173,16 @@ impl Listing<'_> {
                 for object in &page.objects {
                     in_window.insert(object);
                 }
+                let is_full = page.objects.len() >= PAGE_SIZE;
                 self.deliver(page.objects, receiver).await?;
-                let Some(next) = page.next else { break };
                 offset += PAGE;
-                if self.is_beyond_reach(offset) {
+                // At the end of paging's reach, that no page is next says nothing.
+                let may_go_on = page.next.is_some() || (is_full && before.is_none());
+                if may_go_on && self.is_beyond_reach(offset) {
                     // It has grown since; what was delivered is not lost.
                     return Ok(Pages::TooMany);
                 }
+                let Some(next) = page.next else { break };
                 page = self
                     .client
                     .next_page(self.request.list, &next, self.worth)
@@ -294,6 +301,12 @@ impl Listing<'_> {
             total,
         }
     }
+}
+
+/// Whether nothing speaks against a page being the whole list.
+fn is_all_there_is(page: &OpsgeniePage) -> bool {
+    let served = page.objects.len() as u64;
+    page.next.is_none() && page.total.is_none_or(|total| total <= served)
 }
 
 #[cfg(test)]
