@@ -112,7 +112,15 @@ fn expand_rotation(options: &mut Options<'_, '_>) -> bool {
 }
 
 fn comparison(query: &mut QueryParameters<'_, '_>, name: &'static str) -> Option<Comparison> {
-    Comparison::of(&query.string(name)?)
+    let (path, value) = query.take(name);
+    let written = query.reader.string(&path, value)?;
+    let comparison = Comparison::of(&written);
+    if comparison.is_none() && !written.trim().is_empty() {
+        // Left out, it would select everything.
+        let problem = format!("expected an instant after the sign, found {written:?}");
+        query.reader.problem(&path, problem, None);
+    }
+    comparison
 }
 
 /// A text; one without anything in it asks for nothing.

@@ -175,3 +175,14 @@ fn what_has_no_effect_is_told() {
     mapping.yaml:5:5: resources[0].selector.includeMembers: this key is not known and has no effect
     ");
 }
+
+#[test]
+fn a_comparison_with_nothing_is_refused() {
+    let selector = "apiQueryParams: {createdAt: '>= '}";
+    insta::assert_snapshot!(parse(&document("alert", selector, "", "")).unwrap_err(), @r#"
+    mapping.yaml has 1 problem
+
+      mapping.yaml:5:33  resources[0].selector.apiQueryParams.createdAt
+        expected an instant after the sign, found ">= "
+    "#);
+}
