@@ -3,8 +3,12 @@
 //! - [`prepare()`] makes Port ready at the start: integration, blueprints, mapping.
 //! - `blueprints` creates the default ones and completes what a killed start left.
 //! - [`Defaults`] is what there is to create at the first one.
-//! - [`Writer`] stores entities in bulk and accounts for every one of them.
-//! - `order` sorts entities so that relation targets come first.
+//! - [`Writer`] stores what differs in bulk and accounts for every entity.
+//! - `current` reads what Port holds, `comparison` and `digest` tell what differs.
+//! - `held` and `postponed` keep entities that may yet turn out the same, or that
+//!   lack a relation target; `order` sorts those so that targets come first.
+//! - `ledger` and [`MappedEntities`] remember what this resync mapped.
+//! - [`delete_stale()`] deletes what is left over, unless there is a reason not to.
 
 mod blueprints;
 mod comparison;

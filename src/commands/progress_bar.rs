@@ -68,7 +68,7 @@ impl Console {
     }
 }
 
-/// `written 420 · reading incident 1200, oncalls 40`
+/// `in Port 420 · reading incident 1200, oncalls 40`
 fn describe(progress: &Progress) -> String {
     let Some(kinds) = progress.kinds.get() else {
         return "reading the mapping".to_owned();
@@ -78,11 +78,11 @@ fn describe(progress: &Progress) -> String {
         .filter(|kind| !kind.ended.load(Ordering::Relaxed))
         .map(|kind| format!("{} {}", kind.kind, kind.fetched.load(Ordering::Relaxed)))
         .collect();
-    let written = progress.stored.load(Ordering::Relaxed);
+    let settled = progress.settled.load(Ordering::Relaxed);
     if reading.is_empty() {
-        format!("written {written} · everything is read")
+        format!("in Port {settled} · everything is read")
     } else {
-        format!("written {written} · reading {}", reading.join(", "))
+        format!("in Port {settled} · reading {}", reading.join(", "))
     }
 }
 
@@ -104,8 +104,8 @@ mod tests {
         kinds[0].fetched.store(7, Ordering::Relaxed);
         kinds[1].ended.store(true, Ordering::Relaxed);
         progress.kinds.set(kinds).unwrap();
-        progress.stored.store(3, Ordering::Relaxed);
+        progress.settled.store(3, Ordering::Relaxed);
 
-        assert_eq!(describe(&progress), "written 3 · reading incident 7");
+        assert_eq!(describe(&progress), "in Port 3 · reading incident 7");
     }
 }

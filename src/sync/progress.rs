@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 pub struct Progress {
     /// Set once the mapping is read, by index of the resource config.
     pub kinds: OnceLock<Vec<KindProgress>>,
-    /// Entities that Port has stored.
-    pub stored: Arc<AtomicU64>,
+    /// Entities that are in Port as they should be: stored, or unchanged.
+    pub settled: Arc<AtomicU64>,
 }
 
 /// How far one resource config is.

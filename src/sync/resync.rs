@@ -198,7 +198,7 @@ impl Resync {
                     may_repeat: config.may_repeat_identifiers(),
                 })
                 .collect(),
-            Arc::clone(&attempt.progress.stored),
+            Arc::clone(&attempt.progress.settled),
         );
         let (sender, receiver) = mpsc::channel(WAITING_ENTITIES);
         let listings: Vec<_> = self
