@@ -20,7 +20,7 @@ use super::signals::{self, Ended};
 use super::start::start;
 use super::{Exit, service, summary};
 use crate::cli::RunArguments;
-use crate::settings::{self, EventListener, Inputs, Overrides, Settings};
+use crate::settings::{self, CatalogSettings, EventListener, Inputs, Overrides, Settings};
 use crate::store::Store;
 use crate::sync::{Ending, Progress, ResyncError, ResyncReport, ResyncRequest};
 
@@ -74,7 +74,14 @@ impl Finished {
 
 /// The one way to run: the sandbox takes it too.
 pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished {
-    if matches!(settings.event_listener, EventListener::Kafka(_)) {
+    let Some(catalog) = &settings.catalog else {
+        tracing::error!(
+            "Cannot start: without Port credentials only incidents can be kept in step, which this version does not do \
+             yet. Hint: set OCEAN__PORT__CLIENT_ID and OCEAN__PORT__CLIENT_SECRET for the catalog"
+        );
+        return Finished::before_the_resync(Exit::NotStarted);
+    };
+    if matches!(catalog.event_listener, EventListener::Kafka(_)) {
         tracing::error!(
             "The event listener KAFKA comes with a later version. Hint: set \
              OCEAN__EVENT_LISTENER={{\"type\":\"POLLING\"}}, which needs no address that Port can reach, or WEBHOOK; \
@@ -84,19 +91,19 @@ pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished 
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        integration = %settings.integration.identifier,
-        r#type = %settings.integration.kind,
+        integration = %catalog.integration.identifier,
+        r#type = %catalog.integration.kind,
         "Starting Portolan {} as integration `{}` of type `{}`",
         env!("CARGO_PKG_VERSION"),
-        settings.integration.identifier,
-        settings.integration.kind
+        catalog.integration.identifier,
+        catalog.integration.kind
     );
     let stop = CancellationToken::new();
     let work = Box::pin(async {
-        if settings.event_listener == EventListener::Once {
-            return once(settings, logging, &stop).await;
+        if catalog.event_listener == EventListener::Once {
+            return once(settings, catalog, logging, &stop).await;
         }
-        let served = service::serve(settings, logging.shipper.as_ref(), &stop).await;
+        let served = service::serve(settings, catalog, logging.shipper.as_ref(), &stop).await;
         Finished::before_the_resync(served.err().unwrap_or(Exit::Done))
     });
     let Ended { result, signal } = signals::obey(work, &stop).await;
@@ -111,8 +118,13 @@ pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished 
 }
 
 /// One resync.
-async fn once(settings: &Settings, logging: &Logging, stop: &CancellationToken) -> Finished {
-    let started = match stop.run_until_cancelled(start(settings)).await {
+async fn once(
+    settings: &Settings,
+    catalog: &CatalogSettings,
+    logging: &Logging,
+    stop: &CancellationToken,
+) -> Finished {
+    let started = match stop.run_until_cancelled(start(settings, catalog)).await {
         Some(Ok(started)) => started,
         Some(Err(exit)) => return Finished::before_the_resync(exit),
         None => return Finished::before_the_resync(Exit::Done),

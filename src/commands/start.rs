@@ -12,13 +12,13 @@ use super::Exit;
 use crate::api::{
     ApiError, OpsgenieClient, PagerdutyClient, PortClient, ResyncStatus, StatuspageClient,
 };
-use crate::catalog::{self, Defaults, OwnMapping, WriteLimits};
+use crate::catalog::{Defaults, OwnMapping, Preparation, WriteLimits, prepare};
 use crate::causes::with_hint;
 use crate::event_listener;
 use crate::http::BuildError;
 use crate::jq::{self, Jq};
 use crate::resource_config;
-use crate::settings::{EventListener, Settings, SourceName};
+use crate::settings::{CatalogSettings, EventListener, Settings, SourceName};
 use crate::source::{Opsgenie, Pagerduty, Source, Statuspage};
 use crate::sync::{Expressions, Reporting, Resync, StateInPort};
 
@@ -32,10 +32,10 @@ pub(super) struct Started {
 }
 
 /// Checks every credential, then makes Port ready. What went wrong has been said.
-pub(super) async fn start(settings: &Settings) -> Result<Started, Exit> {
-    let port = PortClient::new(&settings.port, &settings.integration, &settings.outbound)
+pub(super) async fn start(settings: &Settings, catalog: &CatalogSettings) -> Result<Started, Exit> {
+    let port = PortClient::new(&catalog.port, &catalog.integration, &settings.outbound)
         .map_err(|error| not_started(&error, error.hint()))?;
-    let (labels, sources): (Vec<_>, Vec<_>) = sources(settings)
+    let (labels, sources): (Vec<_>, Vec<_>) = sources(settings, catalog)
         .map_err(|error| not_started(&error, error.hint()))?
         .into_iter()
         .unzip();
@@ -44,64 +44,62 @@ pub(super) async fn start(settings: &Settings) -> Result<Started, Exit> {
 
     let mut names: Vec<SourceName> = sources.iter().map(|source| source.name()).collect();
     names.dedup();
-    let defaults = Defaults::load(settings.resources_path.as_deref(), &names)
+    let defaults = Defaults::load(catalog.resources_path.as_deref(), &names)
         .map_err(|error| not_started(&error, error.hint()))?;
     let limits = jq::Limits::default();
     if let Some(OwnMapping { origin, text }) = &defaults.own_mapping {
         // Here its mistakes have a line and a column; in Port they would be
         // stored first and found at every resync.
-        let jq = Jq::new(settings.jq_environment.clone(), limits.clone());
+        let jq = Jq::new(catalog.jq_environment.clone(), limits.clone());
         resource_config::parse_text(text, origin, &names, &jq).map_err(|invalid| {
             tracing::error!("Cannot start: {invalid}");
             Exit::NotStarted
         })?;
     }
-    let preparation = catalog::Preparation {
-        kind: &settings.integration.kind,
-        initialize: settings.initialize_port_resources,
-        origin: settings.create_port_resources_origin,
-        changelog_destination: event_listener::changelog_destination(&settings.event_listener),
+    let preparation = Preparation {
+        kind: &catalog.integration.kind,
+        initialize: catalog.initialize_port_resources,
+        origin: catalog.create_port_resources_origin,
+        changelog_destination: event_listener::changelog_destination(&catalog.event_listener),
         defaults: &defaults,
     };
-    let integration = catalog::prepare(&port, &preparation)
-        .await
-        .map_err(|error| {
-            tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
-            if error.is_settings_problem() {
-                Exit::NotStarted
-            } else {
-                Exit::Failed
-            }
-        })?;
+    let integration = prepare(&port, &preparation).await.map_err(|error| {
+        tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
+        if error.is_settings_problem() {
+            Exit::NotStarted
+        } else {
+            Exit::Failed
+        }
+    })?;
 
-    let interval_minutes = settings
+    let interval_minutes = catalog
         .scheduled_resync_interval
         .map(|interval| interval.as_secs() / 60);
     let resync = Resync {
         state: StateInPort::new(port.clone(), interval_minutes),
         port,
         sources,
-        expressions: Expressions::new(settings.jq_environment.clone(), limits.clone()),
+        expressions: Expressions::new(catalog.jq_environment.clone(), limits.clone()),
         jq_limits: limits,
         write_limits: WriteLimits {
-            batch_entities: settings.upsert.batch_max_length,
-            batch_bytes: settings.upsert.batch_max_bytes,
-            concurrency: settings.upsert.concurrency,
+            batch_entities: catalog.upsert.batch_max_length,
+            batch_bytes: catalog.upsert.batch_max_bytes,
+            concurrency: catalog.upsert.concurrency,
         },
-        delete_batch: settings.upsert.deletion_batch_max_length,
+        delete_batch: catalog.upsert.deletion_batch_max_length,
         reporting: Reporting {
-            send_examples: settings.send_raw_data_examples,
-            heartbeat: settings.status_heartbeat_interval,
+            send_examples: catalog.send_raw_data_examples,
+            heartbeat: catalog.status_heartbeat_interval,
             webhook_url: settings
                 .metrics
                 .webhook_url
                 .clone()
                 .filter(|_| settings.metrics.enabled),
-            runtime: settings.runtime,
+            runtime: catalog.runtime,
         },
     };
     let last_state = integration.resync_state;
-    if resyncs(settings) && ResyncStatus::of(&last_state) == Some(ResyncStatus::Running) {
+    if resyncs(catalog) && ResyncStatus::of(&last_state) == Some(ResyncStatus::Running) {
         tracing::warn!(
             "An earlier process ended in the middle of a resync without telling Port; its state is corrected to aborted"
         );
@@ -153,27 +151,27 @@ async fn check_credentials(
 
 /// Whether this process ever resyncs. One that does not may run beside another
 /// that does, whose state is none of its business.
-fn resyncs(settings: &Settings) -> bool {
+fn resyncs(catalog: &CatalogSettings) -> bool {
     let listens = !matches!(
-        settings.event_listener,
+        catalog.event_listener,
         EventListener::WebhooksOnly | EventListener::ActionsOnly
     );
-    listens || settings.scheduled_resync_interval.is_some()
+    listens || catalog.scheduled_resync_interval.is_some()
 }
 
 /// An account to read, and what it is called in messages.
 type Labelled = (String, Arc<dyn Source>);
 
-fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
+fn sources(settings: &Settings, catalog: &CatalogSettings) -> Result<Vec<Labelled>, BuildError> {
     let mut sources: Vec<Labelled> = Vec::new();
-    for account in &settings.sources.statuspage {
+    for account in &catalog.sources.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;
         let client = StatuspageClient::new(account, &settings.outbound, limit)?;
         let source = Statuspage::new(client, account.name.clone(), account.page_ids.clone());
         let label = label(SourceName::Statuspage, account.name.as_deref());
         sources.push((label, Arc::new(source)));
     }
-    for account in &settings.sources.pagerduty {
+    for account in &catalog.sources.pagerduty {
         let limit = settings.rate_limits.pagerduty_per_minute;
         let client = PagerdutyClient::new(account, &settings.outbound, limit)?;
         let label = label(SourceName::Pagerduty, account.name.as_deref());
@@ -182,7 +180,7 @@ fn sources(settings: &Settings) -> Result<Vec<Labelled>, BuildError> {
             Arc::new(Pagerduty::new(client, account.name.clone())),
         ));
     }
-    for account in &settings.sources.opsgenie {
+    for account in &catalog.sources.opsgenie {
         let limit = settings.rate_limits.opsgenie_per_minute;
         let client = OpsgenieClient::new(account, &settings.outbound, limit)?;
         let label = label(SourceName::Opsgenie, account.name.as_deref());

@@ -49,6 +49,8 @@ pub enum Credential {
     File(PathBuf),
 }
 
+pub(super) const PAGERDUTY_API_URL: &str = "pagerdutyApiUrl";
+
 /// Whether there is a list with anything in it. One that cannot be read
 /// counts: its problem has been reported, and its source was asked for.
 pub(super) fn lists_accounts(reader: &Reader<'_>, name: &str) -> bool {
@@ -131,7 +133,7 @@ pub(super) fn pagerduty(
 ) -> Vec<PagerdutyAccount> {
     let names = Names {
         token: ("token", "pagerdutyToken"),
-        api_url: "pagerdutyApiUrl",
+        api_url: PAGERDUTY_API_URL,
         accounts: "pagerdutyAccounts",
         token_key: "token",
         remedy: "create an API access key in PagerDuty under Integrations > API Access Keys",
@@ -237,7 +239,7 @@ fn original_or_prefixed(
 
 /// The address, whose default hangs on the source and so on the name with the
 /// source in it.
-fn api_url(reader: &mut Reader<'_>, owns_bare: bool, prefixed: &str) -> Option<Url> {
+pub(super) fn api_url(reader: &mut Reader<'_>, owns_bare: bool, prefixed: &str) -> Option<Url> {
     let bare = variable("apiUrl");
     let name = if reader.is_set(&bare) {
         original_or_prefixed(reader, owns_bare, ("apiUrl", prefixed))

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::reader::Reader;
-use super::table;
+use super::{pagerstatus, table};
 
 /// Parts of names that say "secret".
 const SECRET_WORDS: [&str; 7] = [
@@ -61,6 +61,7 @@ fn holds_a_secret(name: &str, value: &str, secrets: &[SecretString]) -> bool {
     SECRET_WORDS.iter().any(|word| name.contains(word))
         || table::row(&name).is_some_and(|row| row.sensitive)
         || table::is_sensitive_section(&name)
+        || pagerstatus::is_secret(&name)
         || secrets
             .iter()
             .any(|secret| contains(value, secret.expose_secret()))

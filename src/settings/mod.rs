@@ -17,19 +17,22 @@
 //! ```
 //!
 //! Nothing here prints, opens a connection or looks at a file other than the
-//! two named above. No sensitive value ever reaches a [`Problem`], a warning
-//! or a `Debug` output.
+//! two named above and the one with the rules of the incident sync. No
+//! sensitive value ever reaches a [`Problem`], a warning or a `Debug` output.
 
 mod accounts;
 mod application;
+mod catalog;
 mod config_yaml;
 mod credentials;
 mod dotenv;
 mod event_listener;
+mod incident_sync;
 mod integration;
 mod jq_environment;
 mod live_events;
 mod outbound;
+mod pagerstatus;
 mod port;
 mod problem;
 mod reader;
@@ -45,17 +48,19 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 pub use application::{ApplicationSettings, LogLevel, UnknownLogLevel};
+pub use catalog::{CatalogSettings, ResourcesOrigin, Runtime};
 pub use credentials::{Credential, OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
 pub use event_listener::{EventListener, KafkaSettings};
+pub use incident_sync::{IncidentSyncSettings, SyncDocument, SyncMode};
 pub use integration::IntegrationSettings;
 pub use live_events::{LiveEventSettings, MetricsSettings, RedisSettings};
 pub use outbound::{OutboundSettings, ProxySettings};
+pub use pagerstatus::PagerstatusSettings;
 pub use port::PortSettings;
 pub use problem::{Problem, Problems};
 pub use sources::SourceSettings;
@@ -63,7 +68,9 @@ pub use table::{DefaultValue, Effect, SettingRow, table};
 pub use throughput::{RateLimits, UpsertSettings};
 pub use value::ValueType;
 
+use incident_sync::Asked;
 use reader::{Findings, Reader};
+use sources::Scope;
 
 /// A system whose objects go into the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,23 +113,12 @@ impl fmt::Display for SourceName {
 /// Everything that was set, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub port: PortSettings,
-    pub integration: IntegrationSettings,
-    pub sources: SourceSettings,
-    pub event_listener: EventListener,
-    pub initialize_port_resources: bool,
-    pub create_port_resources_origin: Option<ResourcesOrigin>,
-    /// `None`: what is built in.
-    pub resources_path: Option<PathBuf>,
-    pub scheduled_resync_interval: Option<Duration>,
-    pub status_heartbeat_interval: Duration,
-    pub send_raw_data_examples: bool,
-    pub runtime: Runtime,
-    /// What `env` and `$ENV` show to a mapping; empty where that is off.
-    pub jq_environment: BTreeMap<String, String>,
+    /// `None`: the catalog is off, and the incident sync is all there is.
+    pub catalog: Option<CatalogSettings>,
+    /// `None`: nobody asked for it. It may be there and switched off.
+    pub incident_sync: Option<IncidentSyncSettings>,
     pub outbound: OutboundSettings,
     pub rate_limits: RateLimits,
-    pub upsert: UpsertSettings,
     pub live_events: LiveEventSettings,
     pub metrics: MetricsSettings,
     pub application: ApplicationSettings,
@@ -130,35 +126,6 @@ pub struct Settings {
     pub state_path: PathBuf,
     /// Everything that must never be seen in a log.
     pub secrets: Vec<SecretString>,
-}
-
-/// Who creates blueprints and the mapping at the first start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResourcesOrigin {
-    /// Nobody.
-    Empty,
-    /// This program.
-    Ocean,
-    /// This program.
-    Default,
-    Port,
-}
-
-/// The installation type told to Port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    OnPrem,
-    Saas,
-}
-
-impl Runtime {
-    /// The name as Port knows it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OnPrem => "OnPrem",
-            Self::Saas => "Saas",
-        }
-    }
 }
 
 /// Where settings come from.
@@ -209,7 +176,7 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
     let collected = variables::collect(&inputs);
     let mut reader = Reader::new(&collected.variables);
 
-    let settings = read(&mut reader, inputs.environment);
+    let settings = read(&mut reader, inputs);
     unknown::warn(&mut reader, &collected.variables);
 
     let Findings {
@@ -233,50 +200,56 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
 
 /// `None` where something indispensable is missing. Everything is looked at
 /// all the same, so that every problem is found.
-fn read(reader: &mut Reader<'_>, environment: BTreeMap<String, OsString>) -> Option<Settings> {
-    let port = PortSettings::read(reader);
-    let sources = sources::read(reader);
-    let event_listener = EventListener::read(reader);
-    let outbound = OutboundSettings::read(reader, &environment);
+fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
+    let asked = Asked::read(reader, &inputs.directory);
+    let scope = Scope {
+        catalog: is_catalog_on(reader, asked.as_ref()),
+        pagerstatus: asked.as_ref().is_some_and(Asked::has_pagerstatus),
+    };
+    let port = scope.catalog.then(|| PortSettings::read(reader)).flatten();
+    let sources = sources::read(reader, scope);
+    let event_listener = scope.catalog.then(|| EventListener::read(reader)).flatten();
+    let outbound = OutboundSettings::read(reader, &inputs.environment);
     refuse_actions(reader);
 
     let app_host = sources
         .as_ref()
-        .and_then(|(_, sources)| sources.app_host.as_ref());
+        .and_then(|sources| sources.settings.app_host.as_ref());
     let live_events = LiveEventSettings::read(reader, app_host);
     let secrets = secrets(
         reader,
-        sources.as_ref().map(|(_, sources)| sources),
+        sources.as_ref().map(|sources| &sources.settings),
         &outbound,
     );
-    let jq_environment = jq_environment::read(reader, environment, &secrets);
-    let upsert = UpsertSettings::read(reader);
+    let jq_environment = jq_environment::read(reader, inputs.environment, &secrets);
 
-    let (integration, sources) = sources?;
+    let sources = sources?;
+    let incident_sync =
+        asked.map(|asked| asked.with_accounts(reader, &sources, jq_environment.clone()));
+    let catalog = if scope.catalog {
+        Some(CatalogSettings::read(
+            reader,
+            port?,
+            event_listener?,
+            sources,
+            jq_environment,
+        ))
+    } else {
+        reader.warn(
+            "only incidents are kept in step, and no catalog: neither `OCEAN__PORT__CLIENT_ID` \
+             nor `OCEAN__PORT__CLIENT_SECRET` is set"
+                .to_owned(),
+        );
+        None
+    };
     let state_path = reader
         .path("OCEAN__STATE_PATH")
-        .unwrap_or_else(|| default_state_path(&integration.identifier));
-    let scheduled_minutes = reader.whole("OCEAN__SCHEDULED_RESYNC_INTERVAL");
+        .unwrap_or_else(|| default_state_path(reader, catalog.as_ref()));
     Some(Settings {
-        port: port?,
-        integration,
-        sources,
-        event_listener: event_listener?,
-        initialize_port_resources: reader.boolean("OCEAN__INITIALIZE_PORT_RESOURCES"),
-        create_port_resources_origin: resources_origin(reader),
-        resources_path: reader.path("OCEAN__RESOURCES_PATH"),
-        scheduled_resync_interval: (scheduled_minutes > 0)
-            .then(|| Duration::from_secs(scheduled_minutes * 60)),
-        status_heartbeat_interval: reader.seconds("OCEAN__STATUS_HEARTBEAT_INTERVAL_SECONDS"),
-        send_raw_data_examples: reader.boolean("OCEAN__SEND_RAW_DATA_EXAMPLES"),
-        runtime: match reader.text("OCEAN__RUNTIME").as_deref() {
-            Some("Saas") => Runtime::Saas,
-            _ => Runtime::OnPrem,
-        },
-        jq_environment,
+        catalog,
+        incident_sync,
         outbound,
         rate_limits: RateLimits::read(reader),
-        upsert,
         live_events,
         metrics: MetricsSettings::read(reader),
         application: ApplicationSettings::read(reader),
@@ -285,10 +258,22 @@ fn read(reader: &mut Reader<'_>, environment: BTreeMap<String, OsString>) -> Opt
     })
 }
 
+/// Without Port's credentials there can be no catalog. That is a mistake, unless
+/// there are incidents to keep in step.
+fn is_catalog_on(reader: &Reader<'_>, incident_sync: Option<&Asked<'_>>) -> bool {
+    PortSettings::is_asked_for(reader) || incident_sync.is_none_or(Asked::is_off)
+}
+
 /// Below the one directory that the Helm chart makes writable. The identifier is
 /// part of the name, so that two installations on one machine do not share a
 /// file; what could leave the directory is replaced.
-fn default_state_path(identifier: &str) -> PathBuf {
+fn default_state_path(reader: &Reader<'_>, catalog: Option<&CatalogSettings>) -> PathBuf {
+    let identifier = match catalog {
+        Some(catalog) => catalog.integration.identifier.clone(),
+        None => reader
+            .text("OCEAN__INTEGRATION__IDENTIFIER")
+            .unwrap_or_else(|| "incident-sync".to_owned()),
+    };
     let name: String = identifier
         .chars()
         .map(|character| match character {
@@ -297,15 +282,6 @@ fn default_state_path(identifier: &str) -> PathBuf {
         })
         .collect();
     PathBuf::from(format!("/tmp/ocean/portolan-{name}.sqlite3"))
-}
-
-fn resources_origin(reader: &Reader<'_>) -> Option<ResourcesOrigin> {
-    match reader.text("OCEAN__CREATE_PORT_RESOURCES_ORIGIN")?.as_str() {
-        "Empty" => Some(ResourcesOrigin::Empty),
-        "Ocean" => Some(ResourcesOrigin::Ocean),
-        "Default" => Some(ResourcesOrigin::Default),
-        _ => Some(ResourcesOrigin::Port),
-    }
 }
 
 fn refuse_actions(reader: &mut Reader<'_>) {

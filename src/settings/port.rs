@@ -16,18 +16,24 @@ pub struct PortSettings {
     pub client_secret: SecretString,
 }
 
+const CLIENT_ID: &str = "OCEAN__PORT__CLIENT_ID";
+const CLIENT_SECRET: &str = "OCEAN__PORT__CLIENT_SECRET";
+
 impl PortSettings {
+    /// Whether somebody gave credentials, or half of them.
+    pub(super) fn is_asked_for(reader: &Reader<'_>) -> bool {
+        reader.is_set(CLIENT_ID) || reader.is_set(CLIENT_SECRET)
+    }
+
     /// `None` when credentials are missing; the problems are with `reader`.
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let base_url = reader.url("OCEAN__PORT__BASE_URL");
         let client_id = reader.required_text(
-            "OCEAN__PORT__CLIENT_ID",
+            CLIENT_ID,
             "in Port, open the `...` menu at the top right and choose Credentials",
         );
-        let client_secret = reader.required_secret(
-            "OCEAN__PORT__CLIENT_SECRET",
-            "Port shows it beside the client id",
-        );
+        let client_secret =
+            reader.required_secret(CLIENT_SECRET, "Port shows it beside the client id");
         Some(Self {
             base_url: base_url?,
             client_id: client_id?,

@@ -4,6 +4,7 @@
 //! reading afterwards never reports the same value again. A value that does
 //! not fit is read as its default, so that one mistake does not bring others.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
+use super::pagerstatus;
 use super::problem::{Problem, shown, shown_secret, shown_url};
 use super::table::{self, DefaultValue, SettingRow};
 use super::value::{self, Parsed, ValueType};
@@ -59,8 +61,11 @@ impl<'a> Reader<'a> {
         reader
     }
 
+    /// Keeps a problem, once: a setting may be looked at for several reasons.
     pub(super) fn problem(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     pub(super) fn warn(&mut self, warning: String) {
@@ -88,6 +93,11 @@ impl<'a> Reader<'a> {
     /// The raw value, for settings that are more than one value.
     pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
         self.variables.get(name).map(|found| &found.value)
+    }
+
+    /// Pagerstatus' variables that have a value, by their exact names.
+    pub(super) fn pagerstatus(&self) -> &'a BTreeMap<String, Found> {
+        self.variables.pagerstatus()
     }
 
     /// The variable as its author wrote it.
@@ -233,10 +243,18 @@ impl<'a> Reader<'a> {
     /// Every sensitive value there is, used or not; those within accounts are
     /// found where the accounts are read.
     pub(super) fn sensitive_values(&self) -> Vec<SecretString> {
-        table::table()
+        let settings = table::table()
             .iter()
             .filter(|row| row.sensitive && !matches!(row.value_type, ValueType::Accounts { .. }))
-            .filter_map(|row| value::text(&self.variables.get(&row.variable)?.value))
+            .filter_map(|row| self.variables.get(&row.variable));
+        let pagerstatus = self
+            .pagerstatus()
+            .iter()
+            .filter(|(name, _)| pagerstatus::is_secret(name))
+            .map(|(_, found)| found);
+        settings
+            .chain(pagerstatus)
+            .filter_map(|found| value::text(&found.value))
             .map(SecretString::from)
             .collect()
     }
@@ -252,6 +270,8 @@ impl<'a> Reader<'a> {
             accepted: row.value_type.accepted(),
             found: Some(match row.value_type {
                 _ if secret => shown_secret(&text),
+                // Longer than a problem should be.
+                ValueType::Object => shown_secret(&text),
                 ValueType::Url => shown_url(&text),
                 _ => shown(&text),
             }),

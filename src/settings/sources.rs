@@ -7,6 +7,9 @@
 //! belong to. Where nothing says so and more than one source is on, such a
 //! setting is refused rather than guessed: a token sent to the wrong vendor is a
 //! leak.
+//!
+//! The incident sync reads the same accounts. Where it runs without a catalog, the
+//! type demands nothing, and a source need not be on.
 
 use std::path::PathBuf;
 
@@ -14,7 +17,6 @@ use url::Url;
 
 use super::SourceName;
 use super::credentials::{self, OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
-use super::integration::IntegrationSettings;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::spec::variable;
@@ -40,6 +42,37 @@ impl SourceSettings {
                 SourceName::Opsgenie => !self.opsgenie.is_empty(),
             })
             .collect()
+    }
+}
+
+/// What the sources are read for.
+#[derive(Clone, Copy)]
+pub(super) struct Scope {
+    pub(super) catalog: bool,
+    /// Whether there are Pagerstatus' accounts, which are no source but take
+    /// their addresses from the sources' settings.
+    pub(super) pagerstatus: bool,
+}
+
+/// What was found of the sources.
+pub(super) struct Sources {
+    pub(super) settings: SourceSettings,
+    /// Those that somebody wants, whether they can be used or not.
+    pub(super) asked_for: Vec<SourceName>,
+    /// What the integration is called because of them.
+    pub(super) kind: &'static str,
+    /// Whether `API_URL`, without a source in its name, is PagerDuty's.
+    pagerduty_owns_bare: bool,
+}
+
+impl Sources {
+    /// The address for accounts of PagerDuty that come without one.
+    pub(super) fn pagerduty_api_url(&self, reader: &mut Reader<'_>) -> Option<Url> {
+        credentials::api_url(
+            reader,
+            self.pagerduty_owns_bare,
+            credentials::PAGERDUTY_API_URL,
+        )
     }
 }
 
@@ -69,14 +102,16 @@ const BARE: [(&str, &[(SourceName, &str)]); 3] = [
     ),
 ];
 
-/// `None` when there is no source; the problems are with `reader`.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, SourceSettings)> {
+/// `None` when the catalog has no source; the problems are with `reader`.
+pub(super) fn read(reader: &mut Reader<'_>, scope: Scope) -> Option<Sources> {
     let declared = declared(reader);
     let those = |is_wanted: &dyn Fn(SourceName) -> bool| -> Vec<SourceName> {
         let all = SourceName::ALL.into_iter();
         all.filter(|source| is_wanted(*source)).collect()
     };
-    let named = those(&|source| wants(reader, source, declared));
+    let named = those(&|source| {
+        has_credentials(reader, source) || is_demanded(reader, source, declared, scope)
+    });
     let unnamed = those(&|source| wants_without_name(reader, source));
     let wanted = those(&|source| named.contains(&source) || unnamed.contains(&source));
     let owner = match (declared, wanted.as_slice()) {
@@ -84,12 +119,15 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, Sour
         (Declared::Nothing | Declared::Refused, [source]) => Some(*source),
         _ => None,
     };
-    if declared == Declared::Several || !wanted.is_empty() {
+    let pagerstatus_wants = scope.pagerstatus && owner.is_some();
+    if declared == Declared::Several || !wanted.is_empty() || pagerstatus_wants {
         bare_settings(reader, declared, owner);
     }
     let oauth_file = oauth_file(reader, declared);
-    let on = those(&|source| named.contains(&source) || owner == Some(source));
-    if on.is_empty() {
+    let on = those(&|source| {
+        named.contains(&source) || owner == Some(source) && wanted.contains(&source)
+    });
+    if scope.catalog && on.is_empty() {
         // Otherwise what stands in the way has been said.
         if declared != Declared::Refused && wanted.is_empty() && oauth_file.is_none() {
             no_source(reader);
@@ -105,7 +143,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, Sour
     let mut settings = SourceSettings::default();
     for source in SourceName::ALL {
         if !on.contains(&source) {
-            without_effect(reader, source);
+            without_effect(reader, source, scope);
             continue;
         }
         let file = file_of(source);
@@ -127,19 +165,41 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<(IntegrationSettings, Sour
         (Declared::One(source), _) | (Declared::Nothing, &[source]) => source.as_str(),
         _ => "portolan",
     };
-    Some((IntegrationSettings::read(reader, kind), settings))
+    let pagerduty_owns_bare = match owner {
+        Some(source) => source == SourceName::Pagerduty,
+        // Nobody else is there who could be meant.
+        None => wanted.is_empty() && declared == Declared::Nothing,
+    };
+    Some(Sources {
+        settings,
+        asked_for: wanted,
+        kind,
+        pagerduty_owns_bare,
+    })
 }
 
-/// Whether the source is asked for in so many words.
-fn wants(reader: &Reader<'_>, source: SourceName, declared: Declared) -> bool {
+/// Whether there are credentials of any source.
+pub(super) fn are_asked_for(reader: &Reader<'_>) -> bool {
+    reader.is_set(OAUTH_FILE)
+        || SourceName::ALL
+            .into_iter()
+            .any(|source| has_credentials(reader, source) || wants_without_name(reader, source))
+}
+
+/// Whether the type makes the credentials of the source required. Without a
+/// catalog it names nothing, and only says whose token a file is.
+fn is_demanded(reader: &Reader<'_>, source: SourceName, declared: Declared, scope: Scope) -> bool {
+    declared == Declared::One(source) && (scope.catalog || reader.is_set(OAUTH_FILE))
+}
+
+/// Whether there are credentials under names that say whose they are.
+fn has_credentials(reader: &Reader<'_>, source: SourceName) -> bool {
     let (token, accounts) = match source {
         SourceName::Statuspage => ("statuspageApiKey", "statuspageAccounts"),
         SourceName::Pagerduty => ("pagerdutyToken", "pagerdutyAccounts"),
         SourceName::Opsgenie => ("opsgenieApiToken", "opsgenieAccounts"),
     };
-    declared == Declared::One(source)
-        || reader.is_set(&variable(token))
-        || credentials::lists_accounts(reader, accounts)
+    reader.is_set(&variable(token)) || credentials::lists_accounts(reader, accounts)
 }
 
 /// Whether there is a token under the name that the source's original gave it.
@@ -233,19 +293,23 @@ fn no_source(reader: &mut Reader<'_>) {
 }
 
 /// Says so where a source that is off has settings.
-fn without_effect(reader: &mut Reader<'_>, source: SourceName) {
+fn without_effect(reader: &mut Reader<'_>, source: SourceName, scope: Scope) {
     let names: &[&str] = match source {
+        SourceName::Statuspage if scope.pagerstatus => &["statuspageIds"],
+        SourceName::Pagerduty if scope.pagerstatus => &[],
         SourceName::Statuspage => &["statuspageHost", "statuspageIds"],
         SourceName::Pagerduty => &["pagerdutyApiUrl"],
         SourceName::Opsgenie => &["opsgenieApiUrl"],
     };
+    let reason = if scope.pagerstatus && source == SourceName::Statuspage {
+        format!("it belongs to {}", variable("statuspageApiKey"))
+    } else {
+        format!("no {} credentials are set", source.title())
+    };
     for name in names.iter().map(|name| variable(name)) {
         if reader.is_set(&name) {
             let written = reader.written(&name);
-            let source = source.title();
-            reader.warn(format!(
-                "`{written}` has no effect: no {source} credentials are set"
-            ));
+            reader.warn(format!("`{written}` has no effect: {reason}"));
         }
     }
 }

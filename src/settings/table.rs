@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 use super::spec;
 use super::value::ValueType;
 use super::value::ValueType::{
-    Boolean, Choice, CommaList, Decimal, ExactChoice, List, Path, SyncInterval, Text, Url, Whole,
+    Boolean, Choice, CommaList, Decimal, ExactChoice, List, Object, Path, SyncInterval, Text, Url,
+    Whole,
 };
 
 /// One setting.
@@ -90,6 +91,7 @@ static TABLE: LazyLock<Vec<SettingRow>> = LazyLock::new(|| {
         .map(Row::expand)
         .collect::<Vec<_>>();
     rows.extend(spec::rows());
+    rows.extend(INCIDENT_SYNC.iter().map(Row::expand));
     rows.extend(AFTER_INTEGRATION.iter().map(Row::expand));
     rows
 });
@@ -150,11 +152,19 @@ const ANY: u64 = 4_294_967_295;
 
 #[rustfmt::skip]
 const BEFORE_INTEGRATION: &[Row] = &[
-    Row("OCEAN__PORT__CLIENT_ID", Text, Required, "Client id of the Port credentials", Sensitive),
+    Row("OCEAN__PORT__CLIENT_ID", Text, Required, "Client id of the Port credentials; without both of them only the incident sync can run", Sensitive),
     Row("OCEAN__PORT__CLIENT_SECRET", Text, Required, "Client secret of the Port credentials", Sensitive),
     Row("OCEAN__PORT__BASE_URL", Url, Value("https://api.getport.io"), "Port's API; `https://api.us.getport.io` in the US region", Plain),
     Row("OCEAN__INTEGRATION__TYPE", Text, Absent, "Name of the integration in Port: `opsgenie`, `pagerduty`, `statuspage` or `portolan`; the one source that is on when absent, else `portolan`", Plain),
     Row("OCEAN__INTEGRATION__IDENTIFIER", Text, Absent, "Identifier of this installation in Port; `my-{type}-integration` when absent", Plain),
+];
+
+/// Below the integration's `config`, but of no source.
+#[rustfmt::skip]
+const INCIDENT_SYNC: &[Row] = &[
+    Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC", Object, Absent, "Rules and texts by which Statuspage incidents follow on-call incidents; switches the incident sync on", Plain),
+    Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_FILE", Path, Absent, "YAML file with the same, in place of the JSON; switches the incident sync on", Plain),
+    Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE", Choice(&["off", "plan", "apply"]), Absent, "Whether the incident sync does nothing, tells what it would do, or does it; stronger than the `mode` of its rules; switches it on", Plain),
 ];
 
 #[rustfmt::skip]
@@ -199,7 +209,7 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__METRICS__ENABLED", Boolean, Value("false"), "Whether the metrics of each resync are also posted to the webhook URL", Plain),
     Row("OCEAN__METRICS__WEBHOOK_URL", Url, Absent, "Where the metrics of each resync are posted", Plain),
     Row("OCEAN__METRICS__OCEAN_NAMES", Boolean, Value("true"), "Whether `/metrics` also shows the names of Port Ocean (`duration_seconds`, `object_count`, …)", Plain),
-    Row("OCEAN__STATE_PATH", Path, Absent, "File of the state database; `/tmp/ocean/portolan-{identifier}.sqlite3` when absent, `:memory:` for none", Plain),
+    Row("OCEAN__STATE_PATH", Path, Absent, "File of the state database; `/tmp/ocean/portolan-{identifier}.sqlite3` when absent (`incident-sync` stands in for an identifier where there is no catalog), `:memory:` for none", Plain),
     Row("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED", Boolean, Value("false"), "Whether replicas share live events through Redis", NotYet),
     Row("OCEAN__LIVE_EVENTS__REDIS__URL", Text, Value("redis://localhost:6379"), "The Redis", SensitiveNotYet),
     Row("OCEAN__LIVE_EVENTS__REDIS__USERNAME", Text, Absent, "User name at the Redis", NotYet),

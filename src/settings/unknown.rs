@@ -67,8 +67,9 @@ fn warn_of_unknown(reader: &mut Reader<'_>, name: &str, origin: &str) {
 ///
 /// First one of the same section: there the last part of the name is compared
 /// alone, because a long common beginning makes everything look alike. Then
-/// one of another section whose last part is nearly the same, which finds what
-/// was put into the wrong section and sections that are misspelt themselves.
+/// one whose name was cut in two (`INCIDENT_SYNC__MODE`). Then one of another
+/// section whose last part is nearly the same, which finds what was put into
+/// the wrong section and sections that are misspelt themselves.
 fn nearest_variable(name: &str) -> Option<&'static str> {
     let (section, last) = name.rsplit_once("__")?;
     let known = || {
@@ -81,7 +82,12 @@ fn nearest_variable(name: &str) -> Option<&'static str> {
     let same_section = known()
         .filter(|(_, known_section, _)| *known_section == section)
         .map(|(variable, _, known_last)| (variable, known_last));
-    super::nearest_by(last, same_section).or_else(|| {
+    let cut_in_two = || {
+        let variable = format!("{section}_{last}");
+        table::row(&variable).map(|row| row.variable.as_ref())
+    };
+    let nearest = super::nearest_by(last, same_section).or_else(cut_in_two);
+    nearest.or_else(|| {
         known()
             .filter(|(_, _, known_last)| super::likeness(last, known_last) >= NEARLY_THE_SAME)
             .map(|(variable, ..)| (super::likeness(name, variable), variable))

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 /// The type of a setting.
@@ -33,6 +33,8 @@ pub enum ValueType {
     Accounts {
         example: &'static str,
     },
+    /// A JSON object, taken as a text: what is in it is understood elsewhere.
+    Object,
     /// One of these, in any case.
     Choice(&'static [&'static str]),
     /// One of these, exactly as written.
@@ -67,6 +69,7 @@ impl ValueType {
             Self::List => list(value).map(Parsed::List),
             Self::CommaList => list(value).or_else(|| comma_list(value)).map(Parsed::List),
             Self::Accounts { .. } => accounts(value).map(|_| Parsed::List(Vec::new())),
+            Self::Object => object(value).map(Parsed::Text),
             Self::Choice(choices) => {
                 let written = text(value)?;
                 let choice = choices
@@ -97,6 +100,7 @@ impl ValueType {
             Self::List => "a JSON array of texts".to_owned(),
             Self::CommaList => "texts with commas between, or a JSON array of texts".to_owned(),
             Self::Accounts { example } => format!("a JSON array of accounts: {example}"),
+            Self::Object => "a JSON object".to_owned(),
             Self::Choice(choices) | Self::ExactChoice(choices) => one_of(choices),
             Self::SyncInterval => "15, 30 or 60 minutes, written 15, 15m, 1h …".to_owned(),
         }
@@ -108,6 +112,9 @@ impl ValueType {
             Self::List if !value.contains('{') => {
                 Some(format!("write it as {variable}='{}'", as_json_array(value)))
             }
+            Self::Object => serde_json::from_str::<Value>(value)
+                .err()
+                .map(|error| format!("it is not JSON: {error}")),
             Self::Choice(choices) | Self::ExactChoice(choices) => {
                 super::nearest(value, choices.iter().copied()).map(|near| format!("write {near}"))
             }
@@ -132,6 +139,7 @@ impl fmt::Display for ValueType {
             Self::List => formatter.write_str("JSON array"),
             Self::CommaList => formatter.write_str("comma list or JSON array"),
             Self::Accounts { .. } => formatter.write_str("JSON array of objects"),
+            Self::Object => formatter.write_str("JSON object"),
             Self::Choice(choices) | Self::ExactChoice(choices) => {
                 formatter.write_str(&one_of(choices))
             }
@@ -246,7 +254,7 @@ fn comma_separated(written: &str) -> Vec<String> {
 }
 
 /// The accounts as JSON values; their fields are looked at where they are used.
-pub(super) fn accounts(value: &Value) -> Option<Vec<serde_json::Map<String, Value>>> {
+pub(super) fn accounts(value: &Value) -> Option<Vec<Map<String, Value>>> {
     let parsed;
     let items = match value {
         Value::Array(items) => items,
@@ -257,6 +265,17 @@ pub(super) fn accounts(value: &Value) -> Option<Vec<serde_json::Map<String, Valu
         _ => return None,
     };
     items.iter().map(|item| item.as_object().cloned()).collect()
+}
+
+/// The object as it was written, where it was written as JSON.
+fn object(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(_) => Some(value.to_string()),
+        Value::String(written) => serde_json::from_str::<Map<String, Value>>(written)
+            .is_ok()
+            .then(|| written.clone()),
+        _ => None,
+    }
 }
 
 fn sync_interval(value: &Value) -> Option<u64> {
@@ -365,6 +384,20 @@ mod tests {
     fn a_list_that_is_not_json_is_rewritten_in_the_hint() {
         for written in ["a, b", "['a','b']", "[a,b]", "[a b]"] {
             assert_eq!(as_json_array(written), r#"["a","b"]"#, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_object_stays_as_it_was_written() {
+        let written = " { \"b\": 1,\n  \"a\": 2 }";
+
+        assert_eq!(object(&json!(written)).as_deref(), Some(written));
+        assert_eq!(
+            object(&json!({"b": 1, "a": 2})).as_deref(),
+            Some(r#"{"b":1,"a":2}"#)
+        );
+        for refused in [json!("[]"), json!("a: 1"), json!([]), json!(1)] {
+            assert_eq!(object(&refused), None, "{refused}");
         }
     }
 

@@ -11,6 +11,9 @@
 //! Names are upper case throughout. An empty text counts as nothing: it
 //! neither sets a value nor takes one away from a layer below. It is
 //! remembered, so that "empty" can be told from "missing".
+//!
+//! Pagerstatus' variables are no settings by name and are kept apart, under
+//! their exact names.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,7 +21,7 @@ use std::ffi::OsString;
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, shown, shown_secret};
-use super::{Inputs, config_yaml, dotenv, table, value};
+use super::{Inputs, config_yaml, dotenv, pagerstatus, table, value};
 
 /// A value and where it was written, the way its author would say it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub(super) struct Variables {
     found: BTreeMap<String, Found>,
     /// Name and origin of what was set to an empty text.
     empty: BTreeMap<String, String>,
+    /// Pagerstatus' variables, by their exact names.
+    pagerstatus: BTreeMap<String, Found>,
 }
 
 /// What came of reading all layers.
@@ -61,6 +66,11 @@ impl Variables {
         self.empty.get(name)
     }
 
+    /// Pagerstatus' variables that have a value, by their exact names.
+    pub(super) fn pagerstatus(&self) -> &BTreeMap<String, Found> {
+        &self.pagerstatus
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Found)> {
         self.found
             .iter()
@@ -74,6 +84,19 @@ impl Variables {
     ) -> impl Iterator<Item = (&'a str, &'a Found)> {
         self.iter()
             .filter(move |(name, _)| name.starts_with(prefix))
+    }
+
+    /// Keeps one of Pagerstatus' variables, unless it is there already.
+    fn set_pagerstatus(&mut self, name: &str, text: &str, origin: &str) {
+        if !pagerstatus::is_variable(name) || text.trim().is_empty() {
+            return;
+        }
+        self.pagerstatus
+            .entry(name.to_owned())
+            .or_insert_with(|| Found {
+                value: Value::String(text.to_owned()),
+                origin: origin.to_owned(),
+            });
     }
 
     fn set(&mut self, name: String, value: Value, origin: String) {
@@ -141,20 +164,27 @@ impl Collected {
             match value.to_str() {
                 Some(text) => {
                     exact.insert(name.clone(), text.to_owned());
+                    self.variables.set_pagerstatus(name, text, name);
                     self.join_one(&mut settings, name, name.clone(), text);
                 }
-                None if is_setting(&name.to_ascii_uppercase()) => self.problems.push(Problem {
-                    variable: name.clone(),
-                    accepted: "a text in UTF-8".to_owned(),
-                    found: Some("bytes that are none".to_owned()),
-                    hint: None,
-                }),
+                None if is_setting(&name.to_ascii_uppercase())
+                    || pagerstatus::is_variable(name) =>
+                {
+                    self.problems.push(Problem {
+                        variable: name.clone(),
+                        accepted: "a text in UTF-8".to_owned(),
+                        found: Some("bytes that are none".to_owned()),
+                        hint: None,
+                    });
+                }
                 None => {}
             }
         }
         let mut below = BTreeMap::new();
         for (name, text) in dotenv {
-            self.join_one(&mut below, &name, format!("{name} in .env"), &text);
+            let origin = format!("{name} in .env");
+            self.variables.set_pagerstatus(&name, &text, &origin);
+            self.join_one(&mut below, &name, origin, &text);
             exact.entry(name).or_insert(text);
         }
         for (name, (origin, text)) in below {

@@ -405,7 +405,8 @@ fn the_specification_offers_the_settings_that_the_program_reads() {
             let name = row.variable.strip_prefix("OCEAN__INTEGRATION__CONFIG__")?;
             let facts = json!({
                 "type": match row.value_type {
-                    ValueType::Text => "string",
+                    ValueType::Text | ValueType::Path | ValueType::Choice(_) => "string",
+                    ValueType::Object => "object",
                     ValueType::Url => "url",
                     ValueType::List | ValueType::Accounts { .. } => "array",
                     other => panic!("{name}: {other:?} has no name in a specification"),

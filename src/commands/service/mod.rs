@@ -25,7 +25,7 @@ use super::runner::{Runner, beating};
 use super::start::{Started, start};
 use crate::causes::with_hint;
 use crate::event_listener::{self, Polling, Queue, Requests, last_served};
-use crate::settings::{EventListener, Settings};
+use crate::settings::{CatalogSettings, EventListener, Settings};
 use crate::store::Store;
 use crate::sync::Trigger;
 use crate::telemetry::{Shipper, metrics};
@@ -34,6 +34,7 @@ use crate::web::{self, Health, Requirement, ResyncRoute};
 /// Serves until `stop` is cancelled, which is the one good end.
 pub(super) async fn serve(
     settings: &Settings,
+    catalog: &CatalogSettings,
     shipper: Option<&Shipper>,
     stop: &CancellationToken,
 ) -> Result<(), Exit> {
@@ -51,12 +52,12 @@ pub(super) async fn serve(
     // A resync may be asked for before anybody can run it.
     let (requests, queue) = event_listener::requests();
     let mut tasks = Tasks::new(stop);
-    let state = web_state(settings, &health, &requests);
+    let state = web_state(settings, catalog, &health, &requests);
     tasks.spawn("web server", web::serve(listener, state, stop.clone()));
 
     // Each attempt to reach somebody is bounded, and so is their number; all in all
     // it may take minutes, in which this is not stuck.
-    let starting = beating(&health, Box::pin(start(settings)));
+    let starting = beating(&health, Box::pin(start(settings, catalog)));
     let started = match stop.run_until_cancelled(starting).await {
         Some(Ok(started)) => started,
         other => {
@@ -71,6 +72,7 @@ pub(super) async fn serve(
         let store = Store::open(&settings.state_path).await;
         attach(
             settings,
+            catalog,
             started,
             store,
             &health,
@@ -88,13 +90,14 @@ pub(super) async fn serve(
 /// Starts whoever asks for resyncs, and who runs them. Then the process is ready.
 fn attach(
     settings: &Settings,
+    catalog: &CatalogSettings,
     started: Started,
     store: Store,
     health: &Health,
     (requests, queue): (Requests, Queue),
     tasks: &mut Tasks,
 ) {
-    let next = settings.scheduled_resync_interval.map(|interval| {
+    let next = catalog.scheduled_resync_interval.map(|interval| {
         // Beside any listener, also beside one that never asks for a resync
         // itself: whoever sets it wants it.
         let (next, asking) = event_listener::schedule(interval, requests.clone());
@@ -104,7 +107,7 @@ fn attach(
     if let EventListener::Polling {
         interval,
         resync_on_start,
-    } = settings.event_listener
+    } = catalog.event_listener
     {
         let polling = Polling {
             interval,
@@ -121,17 +124,22 @@ fn attach(
     let running = runner.serve(queue, next, health.clone(), tasks.stop.clone());
     tasks.spawn("runner of resyncs", running);
     health.meet(Requirement::Listener);
-    say_what_is_listened_to(settings);
+    say_what_is_listened_to(catalog);
 }
 
 /// What the web server is to know.
-fn web_state(settings: &Settings, health: &Health, requests: &Requests) -> web::State {
-    let is_called = matches!(settings.event_listener, EventListener::Webhook { .. });
+fn web_state(
+    settings: &Settings,
+    catalog: &CatalogSettings,
+    health: &Health,
+    requests: &Requests,
+) -> web::State {
+    let is_called = matches!(catalog.event_listener, EventListener::Webhook { .. });
     let resync = is_called.then(|| {
         let requests = requests.clone();
         ResyncRoute {
-            secret: settings.port.client_secret.clone(),
-            integration: settings.integration.identifier.clone(),
+            secret: catalog.port.client_secret.clone(),
+            integration: catalog.integration.identifier.clone(),
             ask: Arc::new(move || requests.request(Trigger::Webhook)),
         }
     });
@@ -143,9 +151,9 @@ fn web_state(settings: &Settings, health: &Health, requests: &Requests) -> web::
     }
 }
 
-fn say_what_is_listened_to(settings: &Settings) {
-    let listener = settings.event_listener.type_name();
-    match settings.scheduled_resync_interval {
+fn say_what_is_listened_to(catalog: &CatalogSettings) {
+    let listener = catalog.event_listener.type_name();
+    match catalog.scheduled_resync_interval {
         None => tracing::info!(listener, "Listening as {listener}"),
         Some(interval) => {
             let minutes = interval.as_secs() / 60;

@@ -71,7 +71,10 @@ impl Simulation {
             sandbox,
             clock,
             began: Instant::now(),
-            service: spawn_local(async move { serve(&settings, None, &stopping).await }),
+            service: spawn_local(async move {
+                let catalog = settings.catalog.as_ref().unwrap();
+                serve(&settings, catalog, None, &stopping).await
+            }),
             stop,
             _still: still,
         }

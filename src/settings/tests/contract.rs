@@ -7,24 +7,25 @@ use super::*;
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let settings = settings(&[]);
+    let catalog = settings.catalog.as_ref().unwrap();
 
-    assert_eq!(settings.port.base_url.as_str(), "https://api.getport.io/");
-    assert_eq!(settings.integration.kind, "pagerduty");
-    assert_eq!(settings.integration.identifier, "my-pagerduty-integration");
+    assert_eq!(catalog.port.base_url.as_str(), "https://api.getport.io/");
+    assert_eq!(catalog.integration.kind, "pagerduty");
+    assert_eq!(catalog.integration.identifier, "my-pagerduty-integration");
     assert_eq!(
-        settings.event_listener,
+        catalog.event_listener,
         EventListener::Polling {
             interval: Duration::from_mins(1),
             resync_on_start: true
         }
     );
-    assert!(settings.initialize_port_resources);
-    assert_eq!(settings.create_port_resources_origin, None);
-    assert_eq!(settings.resources_path, None);
-    assert_eq!(settings.scheduled_resync_interval, None);
-    assert_eq!(settings.status_heartbeat_interval, Duration::from_secs(10));
-    assert!(settings.send_raw_data_examples);
-    assert_eq!(settings.runtime, Runtime::OnPrem);
+    assert!(catalog.initialize_port_resources);
+    assert_eq!(catalog.create_port_resources_origin, None);
+    assert_eq!(catalog.resources_path, None);
+    assert_eq!(catalog.scheduled_resync_interval, None);
+    assert_eq!(catalog.status_heartbeat_interval, Duration::from_secs(10));
+    assert!(catalog.send_raw_data_examples);
+    assert_eq!(catalog.runtime, Runtime::OnPrem);
     assert_eq!(settings.outbound.client_timeout, Duration::from_mins(1));
     assert!(settings.outbound.verify_port && settings.outbound.verify_third_party);
     assert_eq!(
@@ -36,7 +37,7 @@ fn the_defaults_are_those_of_the_contract() {
         }
     );
     assert_eq!(
-        settings.upsert,
+        catalog.upsert,
         UpsertSettings {
             batch_max_length: 20,
             batch_max_bytes: 1_048_576,
@@ -77,7 +78,7 @@ fn one_setting_in_two_spellings_is_told() {
 
 #[test]
 fn a_single_variable_wins_over_a_section_in_json() {
-    let settings = settings(&[
+    let catalog = catalog(&[
         (
             "OCEAN__EVENT_LISTENER",
             r#"{"type":"POLLING","interval":5,"resync_on_start":"no"}"#,
@@ -86,7 +87,7 @@ fn a_single_variable_wins_over_a_section_in_json() {
     ]);
 
     assert_eq!(
-        settings.event_listener,
+        catalog.event_listener,
         EventListener::Polling {
             interval: Duration::from_secs(30),
             resync_on_start: false
@@ -109,11 +110,11 @@ fn an_inner_section_wins_over_an_outer_one_and_a_single_variable_over_both() {
     ))
     .unwrap();
 
-    let Settings {
+    let CatalogSettings {
         integration,
         sources,
         ..
-    } = loaded.settings;
+    } = catalog_of(loaded);
     assert_eq!(integration.identifier, "outer");
     assert_eq!(integration.kind, "pagerduty");
     assert_eq!(sources.pagerduty[0].api_url.as_str(), "https://inner/");
@@ -134,16 +135,17 @@ fn an_empty_optional_setting_counts_as_absent() {
         ("HTTPS_PROXY", ""),
         ("SSL_CERT_FILE", ""),
     ]);
+    let catalog = settings.catalog.unwrap();
 
-    assert_eq!(settings.port.base_url.as_str(), "https://api.getport.io/");
-    assert_eq!(settings.scheduled_resync_interval, None);
-    assert_eq!(settings.sources.names(), [SourceName::Pagerduty]);
+    assert_eq!(catalog.port.base_url.as_str(), "https://api.getport.io/");
+    assert_eq!(catalog.scheduled_resync_interval, None);
+    assert_eq!(catalog.sources.names(), [SourceName::Pagerduty]);
     assert!(settings.outbound.extra_ca_files.is_empty());
 }
 
 #[test]
 fn every_event_listener_is_accepted() {
-    let listener = |json| settings(&[("OCEAN__EVENT_LISTENER", json)]).event_listener;
+    let listener = |json| catalog(&[("OCEAN__EVENT_LISTENER", json)]).event_listener;
 
     assert_eq!(listener(r#"{"type":"ONCE"}"#), EventListener::Once);
     assert_eq!(
@@ -202,7 +204,7 @@ fn the_base_url_falls_back_to_the_app_host() {
 fn more_than_port_takes_is_cut_with_a_warning() {
     let more = &[("OCEAN__UPSERT_ENTITIES_BATCH_MAX_LENGTH", "50")];
 
-    assert_eq!(settings(more).upsert.batch_max_length, 20);
+    assert_eq!(catalog(more).upsert.batch_max_length, 20);
     insta::assert_snapshot!(
         warnings(more),
         @"`OCEAN__UPSERT_ENTITIES_BATCH_MAX_LENGTH` is 50, but more than 20 is not possible: 20 is used"
@@ -297,8 +299,9 @@ fn the_command_line_wins() {
     let Loaded { settings, warnings } = load(inputs).unwrap();
 
     assert_eq!(settings.application.log_level, LogLevel::Debug);
-    assert!(!settings.initialize_port_resources);
-    assert_eq!(settings.event_listener, EventListener::Once);
+    let catalog = settings.catalog.unwrap();
+    assert!(!catalog.initialize_port_resources);
+    assert_eq!(catalog.event_listener, EventListener::Once);
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 

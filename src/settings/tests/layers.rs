@@ -45,15 +45,16 @@ fn the_environment_wins_over_dotenv_and_dotenv_over_the_config_file() {
     let Loaded { settings, warnings } = load(inputs).unwrap();
 
     assert_eq!(settings.outbound.client_timeout, Duration::from_secs(3));
+    let catalog = settings.catalog.unwrap();
     assert_eq!(
-        settings.scheduled_resync_interval,
+        catalog.scheduled_resync_interval,
         Some(Duration::from_mins(2))
     );
-    assert!(!settings.send_raw_data_examples);
-    assert_eq!(settings.integration.identifier, "123");
-    assert_eq!(settings.event_listener, EventListener::Once);
+    assert!(!catalog.send_raw_data_examples);
+    assert_eq!(catalog.integration.identifier, "123");
+    assert_eq!(catalog.event_listener, EventListener::Once);
     assert_eq!(
-        settings.sources.pagerduty[0].api_url.as_str(),
+        catalog.sources.pagerduty[0].api_url.as_str(),
         "https://api.pagerduty.com/"
     );
     assert!(warnings.is_empty(), "{warnings:?}");
@@ -201,7 +202,8 @@ proptest! {
                 select(table()).prop_map(|row| row.variable.to_string()),
                 select(vec![
                     "OCEAN__EVENT_LISTENER", "OCEAN__INTEGRATION", "OCEAN__INTEGRATION__CONFIG",
-                    "OCEAN__PORT", "HTTP_PROXY", "SSL_CERT_DIR",
+                    "OCEAN__PORT", "HTTP_PROXY", "SSL_CERT_DIR", "STATUSPAGE_PAGE",
+                    "STATUSPAGE_KEY", "PD_ACCOUNT_A", "PD_ACCOUNT_a", "PD_ACCOUNT_",
                 ]).prop_map(str::to_owned),
             ],
             prop_oneof![

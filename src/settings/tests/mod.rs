@@ -2,10 +2,14 @@
 
 mod contract;
 mod documentation;
+mod incident_sync;
 mod layers;
+mod pagerstatus;
 mod problems;
 mod secrets;
 mod sources;
+
+use std::time::Duration;
 
 use super::*;
 
@@ -40,6 +44,15 @@ fn loaded(more: &[(&str, &str)]) -> Loaded {
 
 fn settings(more: &[(&str, &str)]) -> Settings {
     loaded(more).settings
+}
+
+/// The catalog's part of them.
+fn catalog(more: &[(&str, &str)]) -> CatalogSettings {
+    catalog_of(loaded(more))
+}
+
+fn catalog_of(loaded: Loaded) -> CatalogSettings {
+    loaded.settings.catalog.expect("the catalog is on")
 }
 
 /// What is said of settings that do not work.

@@ -95,7 +95,7 @@ fn a_secret_copied_into_every_other_setting_is_not_shown_either() {
 
 #[test]
 fn a_mapping_sees_no_variable_that_holds_a_secret() {
-    let shown = settings(&[
+    let shown = catalog(&[
         ("REGION", "eu"),
         ("OCEAN__CLIENT_TIMEOUT", "60"),
         ("GITHUB_TOKEN", "x"),
@@ -124,7 +124,7 @@ fn an_allow_list_narrows_what_a_mapping_sees() {
         ),
     ];
 
-    let names: Vec<_> = settings(more).jq_environment.into_keys().collect();
+    let names: Vec<_> = catalog(more).jq_environment.into_keys().collect();
     assert_eq!(names, ["REGION"]);
     insta::assert_snapshot!(warnings(more), @"`GITHUB_TOKEN` is not shown to jq although it is on the allow-list: it holds a secret, or its name says so");
 }
@@ -136,5 +136,5 @@ fn a_mapping_sees_nothing_where_that_is_switched_off() {
         ("REGION", "eu"),
     ];
 
-    assert!(settings(more).jq_environment.is_empty());
+    assert!(catalog(more).jq_environment.is_empty());
 }

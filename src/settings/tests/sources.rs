@@ -24,12 +24,14 @@ fn with_type(kind: &'static str) -> (&'static str, &'static str) {
     ("OCEAN__INTEGRATION__TYPE", kind)
 }
 
-/// Type, identifier and sources of what loads.
+fn from_port(more: &[(&str, &str)]) -> CatalogSettings {
+    catalog_of(load(inputs(PORT, more)).unwrap_or_else(|problems| panic!("{problems}")))
+}
+
+/// Type and sources of what loads.
 fn outcome(more: &[(&str, &str)]) -> (String, Vec<SourceName>) {
-    let settings = load(inputs(PORT, more))
-        .unwrap_or_else(|problems| panic!("{problems}"))
-        .settings;
-    (settings.integration.kind, settings.sources.names())
+    let catalog = from_port(more);
+    (catalog.integration.kind, catalog.sources.names())
 }
 
 #[test]
@@ -70,21 +72,16 @@ fn sources_follow_credentials_and_the_type_only_names_the_integration() {
 
 #[test]
 fn the_originals_settings_reach_their_source() {
-    let settings = load(inputs(
-        PORT,
-        &[
-            STATUSPAGE_KEY,
-            (
-                "OCEAN__INTEGRATION__CONFIG__STATUSPAGE_HOST",
-                "http://localhost:1/",
-            ),
-            ("OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS", r#"["a","b"]"#),
-        ],
-    ))
-    .unwrap()
-    .settings;
+    let catalog = from_port(&[
+        STATUSPAGE_KEY,
+        (
+            "OCEAN__INTEGRATION__CONFIG__STATUSPAGE_HOST",
+            "http://localhost:1/",
+        ),
+        ("OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS", r#"["a","b"]"#),
+    ]);
 
-    let account = &settings.sources.statuspage[0];
+    let account = &catalog.sources.statuspage[0];
     assert_eq!(account.host.as_str(), "http://localhost:1/");
     assert_eq!(account.page_ids, ["a", "b"]);
     assert_eq!(account.name, None);
@@ -113,7 +110,7 @@ fn several_accounts_are_given_as_a_list() {
         statuspage,
         pagerduty,
         ..
-    } = settings.sources;
+    } = settings.catalog.unwrap().sources;
     assert_eq!(pagerduty[0].name.as_deref(), Some("eu"));
     assert_eq!(pagerduty[0].api_url.as_str(), "https://api.eu.example/");
     assert_eq!(pagerduty[1].api_url.as_str(), "https://api.pagerduty.com/");
@@ -138,17 +135,12 @@ fn several_accounts_are_given_as_a_list() {
 
 #[test]
 fn a_token_file_stands_in_for_the_token_of_the_source_that_the_type_names() {
-    let settings = load(inputs(
-        PORT,
-        &[
-            with_type("statuspage"),
-            ("OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH", "/token"),
-        ],
-    ))
-    .unwrap()
-    .settings;
+    let catalog = from_port(&[
+        with_type("statuspage"),
+        ("OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH", "/token"),
+    ]);
 
-    let Credential::File(path) = &settings.sources.statuspage[0].api_key else {
+    let Credential::File(path) = &catalog.sources.statuspage[0].api_key else {
         panic!("a file")
     };
     assert_eq!(path, &PathBuf::from("/token"));
@@ -314,10 +306,10 @@ fn two_names_of_one_setting_must_agree() {
 #[test]
 fn the_originals_settings_of_opsgenie_reach_it() {
     let opsgenie = |more: &[(&str, &str)]| {
-        let settings = load(inputs(PORT, more)).unwrap().settings;
-        assert_eq!(settings.sources.names(), [SourceName::Opsgenie]);
-        assert_eq!(settings.integration.kind, "opsgenie");
-        settings.sources.opsgenie
+        let catalog = from_port(more);
+        assert_eq!(catalog.sources.names(), [SourceName::Opsgenie]);
+        assert_eq!(catalog.integration.kind, "opsgenie");
+        catalog.sources.opsgenie
     };
 
     for given in [
@@ -362,19 +354,10 @@ fn three_sources_work_side_by_side() {
         ("portolan".to_owned(), vec![Statuspage, Pagerduty, Opsgenie])
     );
     // The type says whose the address is.
-    let settings = load(inputs(
-        PORT,
-        &[with_type("opsgenie"), API_TOKEN, API_URL, PAGERDUTY_TOKEN],
-    ))
-    .unwrap()
-    .settings
-    .sources;
+    let sources = from_port(&[with_type("opsgenie"), API_TOKEN, API_URL, PAGERDUTY_TOKEN]).sources;
+    assert_eq!(sources.opsgenie[0].api_url.as_str(), "https://api.example/");
     assert_eq!(
-        settings.opsgenie[0].api_url.as_str(),
-        "https://api.example/"
-    );
-    assert_eq!(
-        settings.pagerduty[0].api_url.as_str(),
+        sources.pagerduty[0].api_url.as_str(),
         "https://api.pagerduty.com/"
     );
 }
