@@ -140,6 +140,7 @@ fn web_state(settings: &Settings, health: &Health, requests: &Requests) -> web::
         path_prefix: settings.live_events.path_prefix.clone(),
         ocean_names: settings.metrics.ocean_names,
         resync,
+        pagerstatus: None,
     }
 }
 
