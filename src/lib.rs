@@ -28,18 +28,18 @@
 //! | [`commands`] | one file a command; the only place that starts a run and ends it |
 //! | [`settings`] | environment, `.env` and `config.yaml` to checked values; every problem at once |
 //! | [`telemetry`] | log lines, with secrets masked; every metric as a typed function |
-//! | [`web`] | inbound HTTP: health, metrics, and Port's wish for a resync |
+//! | [`web`] | inbound HTTP: health, metrics, Port's wish for a resync, Pagerstatus' hooks |
 //! | [`causes`] | an error, its causes and its remedy on one line |
 //! | [`event_listener`] | what asks for a resync: the start, Port, the schedule |
 //! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
 //! | [`resource_config`] | the mapping document: kinds, selectors, expressions; checked whole |
-//! | [`source`] | which lists the mapping needs, each fetched once; enrichment |
+//! | [`source`] | which lists the mapping needs, each fetched once; enrichment; whole lists |
 //! | [`mapping`] | raw objects to entities; pure, no I/O and no clock |
 //! | [`jq`] | expressions compiled once and run within limits |
 //! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
-//! | [`store`] | the local state database: the history of runs |
+//! | [`store`] | the local state database: the history of runs, the trail of incident sync |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
 //! # Who uses whom

@@ -105,6 +105,23 @@ impl ApiError {
         )
     }
 
+    /// Whether the request may have been carried out although no usable answer
+    /// came. Who wrote something has to look before writing it again.
+    ///
+    /// False only where that is certain. It is said of what was sent last; a
+    /// request that is safe to repeat may have had an effect before.
+    pub fn may_have_had_effect(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => !is_certainly_refused(*status),
+            Self::Malformed { .. } => true,
+            Self::Http(error) => error.may_have_had_effect(),
+            Self::InClear { .. }
+            | Self::TokenFile { .. }
+            | Self::UnusableToken { .. }
+            | Self::Body { .. } => false,
+        }
+    }
+
     /// What the operator can do about it, where we know.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -164,6 +181,14 @@ impl ApiError {
             problem: problem.into(),
         }
     }
+}
+
+/// Whether an answer with this status says that nothing was done. Of 5xx, only
+/// "not implemented" does: the others may come from something on the way that
+/// does not know what became of the request. Nor does a redirect, which may
+/// lead to what was made.
+const fn is_certainly_refused(status: u16) -> bool {
+    matches!(status, 400..=407 | 409..=499 | 501)
 }
 
 /// Remedies that do not depend on the vendor.
@@ -319,9 +344,117 @@ pub(super) fn shape(value: Option<&Value>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use reqwest::Response;
     use serde_json::json;
+    use url::Url;
 
     use super::*;
+    use crate::http::BodyProblem;
+
+    fn call() -> Call {
+        Call {
+            method: "POST",
+            url: SafeUrl::from(&Url::parse("https://api.example.com/things").unwrap()),
+            attempts: 1,
+        }
+    }
+
+    fn refused(status: u16) -> ApiError {
+        ApiError::Refused {
+            call: call(),
+            status,
+            summary: String::new(),
+            code: None,
+            quota_spent: false,
+            hint: None,
+        }
+    }
+
+    fn source() -> reqwest::Error {
+        let failed = axum::http::Response::builder().status(500).body("");
+        let failed = Response::from(failed.unwrap());
+        failed.error_for_status().unwrap_err()
+    }
+
+    #[test]
+    fn only_what_certainly_was_not_carried_out_had_no_effect() {
+        let call = call();
+        let table = [
+            (true, vec![303, 408, 500, 502, 503, 504, 520]),
+            (
+                false,
+                vec![400, 401, 403, 404, 409, 413, 420, 422, 429, 501],
+            ),
+        ];
+        for (expected, statuses) in table {
+            for status in statuses {
+                let may_have_had = refused(status).may_have_had_effect();
+                assert_eq!(may_have_had, expected, "{status}");
+            }
+        }
+        let body = |problem| HttpError::Body {
+            call: call.clone(),
+            status: 201,
+            problem,
+        };
+        let table = [
+            (true, body(BodyProblem::CutShort)),
+            (true, body(BodyProblem::NotJson)),
+            (true, body(BodyProblem::TooLarge(1))),
+            (
+                true,
+                HttpError::TimedOut {
+                    call: call.clone(),
+                    within: Duration::from_secs(1),
+                },
+            ),
+            (
+                true,
+                HttpError::Interrupted {
+                    call: call.clone(),
+                    source: source(),
+                },
+            ),
+            (
+                false,
+                HttpError::NotConnected {
+                    call: call.clone(),
+                    source: source(),
+                },
+            ),
+            (
+                false,
+                HttpError::NotTrusted {
+                    call: call.clone(),
+                    source: source(),
+                },
+            ),
+            (
+                false,
+                HttpError::NoSuchHost {
+                    call: call.clone(),
+                    source: source(),
+                },
+            ),
+        ];
+        for (expected, error) in table {
+            let error = ApiError::from(error);
+            assert_eq!(error.may_have_had_effect(), expected, "{error}");
+        }
+        let malformed = ApiError::Malformed {
+            call,
+            status: 201,
+            problem: "an incident should be an object with `id`, not null".to_owned(),
+        };
+        assert!(malformed.may_have_had_effect());
+        let unusable = ApiError::UnusableToken {
+            path: PathBuf::new(),
+            problem: "empty",
+        };
+        assert!(!unusable.may_have_had_effect());
+    }
 
     #[test]
     fn an_explanation_is_found_in_every_form_in_which_vendors_send_it() {

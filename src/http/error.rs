@@ -115,6 +115,15 @@ impl HttpError {
         }
     }
 
+    /// Whether the server may have acted on the request: it was sent, and no
+    /// usable answer came.
+    pub fn may_have_had_effect(&self) -> bool {
+        match self {
+            Self::NoSuchHost { .. } | Self::NotTrusted { .. } | Self::NotConnected { .. } => false,
+            Self::Interrupted { .. } | Self::TimedOut { .. } | Self::Body { .. } => true,
+        }
+    }
+
     /// What the operator can do about it, where we know.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

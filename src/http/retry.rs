@@ -68,6 +68,20 @@ impl RetryPolicy {
         longest_rate_limit_wait: Duration::from_secs(5),
         longest_ordered_wait: Duration::from_mins(1),
     };
+
+    /// For what publishes something: about two minutes. Long enough for a
+    /// minute's rate limit that somebody else has used up; not longer, since
+    /// what is to be published was decided on what was seen before, and it is
+    /// better to look again and decide anew than to publish old news.
+    pub const WRITE: Self = Self {
+        attempts: 8,
+        total_wait: Duration::from_mins(2),
+        first_wait: Duration::from_millis(300),
+        first_rate_limit_wait: Duration::from_secs(5),
+        longest_wait: Duration::from_secs(20),
+        longest_rate_limit_wait: Duration::from_secs(40),
+        longest_ordered_wait: Duration::from_mins(1),
+    };
 }
 
 /// What an attempt came to, when it did not succeed.
@@ -287,13 +301,29 @@ mod tests {
 
     #[test]
     fn a_used_up_minute_is_waited_out_whatever_chance_says() {
-        for policy in [RetryPolicy::STANDARD, RetryPolicy::START] {
+        for policy in [
+            RetryPolicy::STANDARD,
+            RetryPolicy::START,
+            RetryPolicy::WRITE,
+        ] {
             let mut failed = failed(Status(420));
             while let Decision::RetryAfter(wait) = decide(&policy, &failed, 0.0) {
                 failed.attempt += 1;
                 failed.waited += wait;
             }
             assert!(failed.waited > Duration::from_mins(1), "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_published_is_old_news_after_two_minutes() {
+        for (outcome, chance) in [(Status(420), 1.0), (Status(420), 0.0), (NotConnected, 1.0)] {
+            let mut failed = failed(outcome);
+            while let Decision::RetryAfter(wait) = decide(&RetryPolicy::WRITE, &failed, chance) {
+                failed.attempt += 1;
+                failed.waited += wait;
+            }
+            assert!(failed.waited <= Duration::from_mins(2), "{outcome:?}");
         }
     }
 

@@ -8,12 +8,15 @@
 //! ```text
 //! resource configs ─▶ Source::datasets ─▶ Dataset::list ─▶ pages of RawBatch, one per view
 //! ```
+//!
+//! The reconciler wants few lists and each of them whole: see [`whole`].
 
 mod opsgenie;
 mod pagerduty;
 mod patience;
 mod seen;
 mod statuspage;
+pub mod whole;
 
 use std::sync::Arc;
 
@@ -141,6 +144,22 @@ pub enum SourceError {
         total: Option<u64>,
     },
 
+    /// What is listed moves faster than its pages can be turned.
+    #[error("{what} changed each time its pages were turned, {turns} times in all")]
+    Restless {
+        /// The list.
+        what: String,
+        /// How often they were turned.
+        turns: usize,
+    },
+
+    /// A list holds what cannot be told from its likes.
+    #[error("{what} holds something that is no object with an `id`")]
+    Nameless {
+        /// The list.
+        what: String,
+    },
+
     /// Something that the settings name is not there for the credentials.
     #[error("the Statuspage key does not see {}", named(ids))]
     Unseen {
@@ -169,7 +188,7 @@ impl SourceError {
                 "correct OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS, or give the key's owner access",
             ),
             Self::Shared(error) => error.hint(),
-            Self::Stopped => None,
+            Self::Restless { .. } | Self::Nameless { .. } | Self::Stopped => None,
         }
     }
 }

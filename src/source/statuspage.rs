@@ -104,21 +104,28 @@ impl Source for Statuspage {
     }
 }
 
+/// What is listed of a status page.
 #[derive(Clone, Copy)]
-enum Collection {
+pub(super) enum Collection {
     Pages,
     ComponentGroups,
     Components,
     Incidents,
+    /// Incidents that are not resolved.
+    Unresolved,
+    /// Maintenances that are going on.
+    ActiveMaintenances,
 }
 
 impl Collection {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Pages => "pages",
             Self::ComponentGroups => "component groups",
             Self::Components => "components",
             Self::Incidents => "incidents",
+            Self::Unresolved => "unresolved incidents",
+            Self::ActiveMaintenances => "active maintenances",
         }
     }
 }
@@ -156,40 +163,15 @@ impl Listing {
     }
 
     /// One collection of one status page.
-    ///
-    /// Pages are counted and carry no total. An object that is created while
-    /// they are turned pushes others onto the next page, which are then seen
-    /// twice and sent once. One that is deleted meanwhile can pull another over
-    /// the border unseen: accepted, since nothing in the API would tell.
     async fn below(
         &self,
         collection: Collection,
         page_id: &str,
         pages: &Pages,
     ) -> Result<(), SourceError> {
-        let mut seen = Seen::default();
-        for number in 1.. {
-            let fetched = match collection {
-                Collection::ComponentGroups => self.client.component_groups(page_id, number).await,
-                Collection::Components => self.client.components(page_id, number).await,
-                Collection::Incidents | Collection::Pages => {
-                    self.client.incidents(page_id, number).await
-                }
-            };
-            let mut objects = fetched.map_err(|source| SourceError::List {
-                what: format!("{} of page {page_id}", collection.name()),
-                source,
-            })?;
-            let is_short = objects.len() < PAGE_SIZE;
-            objects.retain(|object| seen.insert(object));
-            // A server that does not know paging would send the same for ever.
-            let is_last = is_short || objects.is_empty();
-            if !objects.is_empty() {
-                pages.send(views(collection, objects)).await?;
-            }
-            if is_last {
-                break;
-            }
+        let mut turn = Turn::new(&self.client, collection, page_id);
+        while let Some(objects) = turn.next().await? {
+            pages.send(views(collection, objects)).await?;
         }
         Ok(())
     }
@@ -231,38 +213,109 @@ impl Listing {
     }
 
     /// All status pages, fetched once a resync.
-    ///
-    /// Whether `GET /pages` knows paging is not documented: a server that
-    /// ignores `page` would answer with the same list for ever, so a page
-    /// without a new id ends the listing as well as a short one does.
     async fn all_pages(&self) -> Result<&Vec<Value>, SourceError> {
-        self.pages
-            .get_or_try_init(async || {
-                let mut all: Vec<Value> = Vec::new();
-                let mut seen: HashSet<String> = HashSet::new();
-                for number in 1.. {
-                    let objects =
-                        self.client
-                            .pages(number)
-                            .await
-                            .map_err(|source| SourceError::List {
-                                what: "the status pages".to_owned(),
-                                source,
-                            })?;
-                    let count = objects.len();
-                    let before = all.len();
-                    all.extend(
-                        objects
-                            .into_iter()
-                            .filter(|page| id(page).is_some_and(|id| seen.insert(id.to_owned()))),
-                    );
-                    if count < PAGE_SIZE || all.len() == before {
-                        break;
-                    }
-                }
-                Ok(all)
-            })
+        self.pages.get_or_try_init(|| all_pages(&self.client)).await
+    }
+}
+
+/// All status pages that the key can see.
+///
+/// Whether `GET /pages` knows paging is not documented: a server that ignores
+/// `page` would answer with the same list for ever, so a page without a new id
+/// ends the listing as well as a short one does.
+pub(super) async fn all_pages(client: &StatuspageClient) -> Result<Vec<Value>, SourceError> {
+    let mut all: Vec<Value> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    for number in 1.. {
+        let objects = client
+            .pages(number)
             .await
+            .map_err(|source| SourceError::List {
+                what: "the status pages".to_owned(),
+                source,
+            })?;
+        let count = objects.len();
+        let before = all.len();
+        all.extend(
+            objects
+                .into_iter()
+                .filter(|page| id(page).is_some_and(|id| seen.insert(id.to_owned()))),
+        );
+        if count < PAGE_SIZE || all.len() == before {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// Turns the pages of one collection of one status page, once, to its end.
+///
+/// Pages are counted and carry no total. An object that is created while they
+/// are turned pushes others onto the next page, which are then seen twice and
+/// given once. One that is deleted meanwhile, or leaves the collection, can pull
+/// another over the border unseen, and nothing in the API would tell: accepted
+/// for the catalog; who decides by what is missing turns the pages again.
+pub(super) struct Turn<'a> {
+    client: &'a StatuspageClient,
+    collection: Collection,
+    page_id: &'a str,
+    number: u32,
+    seen: Seen,
+    has_ended: bool,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        client: &'a StatuspageClient,
+        collection: Collection,
+        page_id: &'a str,
+    ) -> Self {
+        Self {
+            client,
+            collection,
+            page_id,
+            number: 0,
+            seen: Seen::default(),
+            has_ended: false,
+        }
+    }
+
+    /// How many pages were asked for.
+    pub(super) const fn pages(&self) -> u32 {
+        self.number
+    }
+
+    /// The objects of the next page that were not on one before; none after
+    /// the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Value>>, SourceError> {
+        if self.has_ended {
+            return Ok(None);
+        }
+        self.number += 1;
+        let mut objects = self
+            .page(self.number)
+            .await
+            .map_err(|source| SourceError::List {
+                what: format!("{} of page {}", self.collection.name(), self.page_id),
+                source,
+            })?;
+        let is_short = objects.len() < PAGE_SIZE;
+        objects.retain(|object| self.seen.insert(object));
+        // A server that does not know paging would send the same for ever.
+        self.has_ended = is_short || objects.is_empty();
+        Ok((!objects.is_empty()).then_some(objects))
+    }
+
+    async fn page(&self, number: u32) -> Result<Vec<Value>, ApiError> {
+        let (client, page_id) = (self.client, self.page_id);
+        match self.collection {
+            Collection::Pages => client.pages(number).await,
+            Collection::ComponentGroups => client.component_groups(page_id, number).await,
+            Collection::Components => client.components(page_id, number).await,
+            Collection::Incidents => client.incidents(page_id, number).await,
+            Collection::Unresolved => client.unresolved_incidents(page_id, number).await,
+            Collection::ActiveMaintenances => client.active_maintenances(page_id, number).await,
+        }
     }
 }
 
@@ -271,16 +324,18 @@ fn is_refused(error: &SourceError) -> bool {
     matches!(error, SourceError::List { source, .. } if matches!(source.status(), Some(403 | 404)))
 }
 
-fn id(object: &Value) -> Option<&str> {
+pub(super) fn id(object: &Value) -> Option<&str> {
     object.get("id")?.as_str()
 }
 
 /// The batches that a page of a collection gives, in the order of its views.
 fn views(collection: Collection, objects: Vec<Value>) -> Vec<RawBatch> {
     match collection {
-        Collection::Pages | Collection::ComponentGroups | Collection::Components => {
-            vec![batch(objects)]
-        }
+        Collection::Pages
+        | Collection::ComponentGroups
+        | Collection::Components
+        | Collection::Unresolved
+        | Collection::ActiveMaintenances => vec![batch(objects)],
         Collection::Incidents => {
             let updates = objects
                 .iter()

@@ -165,8 +165,9 @@ fn change_to_wal(connection: &Connection) -> rusqlite::Result<()> {
 ///
 /// - WAL: who reads the file meanwhile neither waits nor makes us wait.
 /// - `synchronous = FULL`: what was committed outlives a power cut. History alone
-///   could do without, but events that a vendor was told we have cannot; there
-///   are a few commits a run, so it costs nothing to speak of.
+///   could do without, but what incident sync notes before it publishes cannot,
+///   nor can events that a vendor was told we have; there are a few commits a
+///   run, so it costs nothing to speak of.
 /// - `temp_store`: the root file system may be read-only.
 fn prepare(mut connection: Connection) -> Result<Connection, OpenError> {
     change_to_wal(&connection)?;

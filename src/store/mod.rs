@@ -1,7 +1,7 @@
 //! The local state database: a cache and a spool, never the truth.
 //!
 //! One SQLite file for what is worth remembering from one run to the next: the
-//! history of runs, and whatever a later module adds. Deleting it loses that,
+//! history of runs, and the trail of incident sync. Deleting it loses that,
 //! and nothing else, so nothing in here may fail the program or hold it up: a
 //! file that cannot be used is replaced by a database in memory, a write that
 //! fails is lost, and either is said once.
@@ -9,7 +9,7 @@
 //! # How it is laid out
 //!
 //! [`Store`] is the one handle, cheap to clone. Each concern is a module that
-//! adds its methods to it (`runs.rs`) and its tables to `schema.rs`. It speaks
+//! adds its methods to it (`runs.rs`, `sync_steps.rs`) and its tables to `schema.rs`. It speaks
 //! in types of its own: who wants something remembered translates, so that the
 //! store depends on nobody.
 //!
@@ -28,6 +28,7 @@
 mod file;
 mod runs;
 mod schema;
+mod sync_steps;
 
 use std::error::Error;
 use std::path::Path;
@@ -42,6 +43,10 @@ use crate::telemetry;
 
 pub use runs::{
     FinishedRun, KindRecord, NewRun, Outcome, RunInProgress, RunRecord, Totals, WithheldRecord,
+};
+pub use sync_steps::{
+    NewSyncStep, SyncMode, SyncOutcome, SyncStepInProgress, SyncStepKind, SyncStepRecord,
+    UnsettledOpen,
 };
 
 /// SQLite's own name for a database that is no file.
@@ -103,6 +108,12 @@ impl Store {
         }
     }
 
+    /// Whether all of it ends with the process, as asked for or for want of a
+    /// file. Then it knows nothing of the process before, either.
+    pub fn is_in_memory(&self) -> bool {
+        self.shared.place == IN_MEMORY
+    }
+
     /// Does `work` without blocking the runtime. None when it failed, which is
     /// said here and need not concern the caller. `task`: what fails then, as
     /// in "could not …".
@@ -132,7 +143,7 @@ impl Store {
         let place = &self.shared.place;
         tracing::warn!(
             path = place,
-            "Could not {task} in the state database {place}: {}. Nothing but history depends on it, and no further \
+            "Could not {task} in the state database {place}: {}. Nothing but history and the trail of incident sync depends on it, and no further \
              failure of it will be told. Hint: check the free space and the permissions there, or name another file with \
              OCEAN__STATE_PATH",
             one_line(error)
@@ -144,7 +155,7 @@ fn warn_of_file(path: &Path, error: &dyn Error) {
     let path = path.display();
     tracing::warn!(
         %path,
-        "Cannot use {path} as the state database: {}. The history of runs is kept in memory and ends with the process. \
+        "Cannot use {path} as the state database: {}. The history of runs and the trail of incident sync are kept in memory and end with the process. \
          Hint: set OCEAN__STATE_PATH to a file in a directory that this user may write to, or to `{IN_MEMORY}` to do without",
         one_line(error)
     );

@@ -12,8 +12,9 @@ pub(super) const APPLICATION_ID: i32 = 0x506f_7274;
 /// Numbered by their place; the file's `user_version` is how many it has seen.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
-const STEPS: &[M<'static>] = &[M::up(
-    "PRAGMA application_id = 0x506f7274;
+const STEPS: &[M<'static>] = &[M::up(RUNS), M::up(SYNC_STEPS)];
+
+const RUNS: &str = "PRAGMA application_id = 0x506f7274;
 
     -- Without an outcome: still running, or the process ended before it did.
     CREATE TABLE run (
@@ -65,5 +66,22 @@ const STEPS: &[M<'static>] = &[M::up(
         reason TEXT NOT NULL,
         detail TEXT,
         PRIMARY KEY (run, place)
-    ) STRICT, WITHOUT ROWID;",
-)];
+    ) STRICT, WITHOUT ROWID;";
+
+const SYNC_STEPS: &str = "
+    -- Without an outcome: under way, or the process ended before it did.
+    CREATE TABLE sync_step (
+        id INTEGER PRIMARY KEY,
+        began TEXT NOT NULL,
+        ended TEXT,
+        page TEXT NOT NULL,
+        incident TEXT,
+        key TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN
+            ('open', 'update', 'reopen', 'resolve', 'restore', 'adopt', 'take_back', 'record')),
+        components TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        mode TEXT NOT NULL CHECK (mode IN ('plan', 'apply')),
+        outcome TEXT CHECK (outcome IN ('done', 'refused', 'unknown', 'skipped', 'planned')),
+        detail TEXT
+    ) STRICT;";

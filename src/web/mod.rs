@@ -1,4 +1,4 @@
-//! Inbound HTTP: health, metrics, and Port's wish for a resync.
+//! Inbound HTTP: health, metrics, Port's wish for a resync, and Pagerstatus' hooks.
 //!
 //! ```text
 //! bind ─▶ serve: connections (bounded) ─▶ head (bounded time) ─▶ mark ─▶ bound ─▶ one handler
@@ -11,11 +11,13 @@
 //! bound on requests at once, so that a flood of others does not make an
 //! orchestrator restart the process; it reads no body and waits for nothing.
 //!
-//! Nothing here does any work: a request for a resync is handed on and answered.
+//! Nothing here does any work: a request for a resync, or for a pass of incident
+//! sync, is handed on and answered.
 //! No query string and no body ever reaches a log line.
 
 mod connection;
 mod health;
+mod pagerstatus;
 mod resync;
 mod signature;
 #[cfg(test)]
@@ -39,6 +41,7 @@ use uuid::Uuid;
 
 pub use connection::{BindError, bind, serve};
 pub use health::{Health, Requirement};
+pub use pagerstatus::PagerstatusRoute;
 pub use resync::{Ask, ResyncRoute};
 
 use crate::telemetry::metrics::{self, Exposition};
@@ -68,6 +71,8 @@ pub struct State {
     pub ocean_names: bool,
     /// Who hears of `POST /resync`; without it there is no such route.
     pub resync: Option<ResyncRoute>,
+    /// Who hears of Pagerstatus' webhook; without it there are no such routes.
+    pub pagerstatus: Option<PagerstatusRoute>,
 }
 
 /// Every route, and what surrounds them.
@@ -86,6 +91,13 @@ fn router(state: State) -> Router {
         .route(&below("/metrics/"), metrics);
     if let Some(resync) = state.resync {
         bounded = bounded.route("/resync", post(resync::ask).with_state(Arc::new(resync)));
+    }
+    if let Some(route) = state.pagerstatus {
+        let call = post(pagerstatus::call).with_state(Arc::new(route));
+        bounded = bounded
+            .route(&below("/"), get(pagerstatus::hello))
+            // Every other route comes before it, whatever an account is called.
+            .route(&below("/{account}"), call);
     }
     let permits = Arc::new(Semaphore::new(REQUESTS_AT_A_TIME));
     let bounded = bounded

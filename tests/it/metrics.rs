@@ -2,14 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan::settings::SourceName;
+use portolan::store::{SyncOutcome, SyncStepKind};
 use portolan::telemetry::metrics::ocean::LastResync;
 use portolan::telemetry::metrics::{
-    self, ApiOutcome, Exposition, ObjectResult, ResyncCall, ResyncResult, SourceKind,
+    self, ApiOutcome, Exposition, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall,
+    SyncPass,
 };
+
+/// Who measures what was held back does away with what others measured before.
+static WITHHELD: Mutex<()> = Mutex::new(());
 
 /// Everything that can be measured, measured: a metric without a series is not
 /// exposed at all.
@@ -46,6 +52,21 @@ fn measure_everything() {
     metrics::api_rate_limit_waited("Port", second);
     metrics::api_budget("Port", Some(10), Some(3));
     metrics::resync_called(ResyncCall::Accepted);
+    for result in [SyncPass::Done, SyncPass::Partly, SyncPass::Failed] {
+        metrics::sync_pass(result);
+    }
+    metrics::sync_last_success(Timestamp::UNIX_EPOCH);
+    for call in [SyncCall::Accepted, SyncCall::Ignored, SyncCall::Refused] {
+        metrics::sync_called(call);
+    }
+    metrics::sync_managed_incidents(2);
+    metrics::sync_step(SyncStepKind::Open.as_str(), SyncOutcome::Done.as_str());
+    {
+        let _alone = WITHHELD.lock().unwrap();
+        metrics::sync_withheld(&[("maintenance", 1)]);
+    }
+    metrics::sync_oldest_unannounced(Some(second));
+    metrics::sync_announced_after(second);
     let last = LastResync::default();
     last.duration("incident-0", "resync", second);
     last.count("incident-0", "extract", "raw_extracted", 3);
@@ -258,6 +279,32 @@ fn the_exposition_is_in_form_in_both_of_its_forms() {
     let objects = &open["portolan_objects"].samples[0];
     assert_eq!(objects.labels["kind"], "a \"kind\"\\\nof {two}, lines");
     assert!(plain.contains_key("portolan_objects_total"));
+}
+
+#[test]
+fn what_the_last_pass_did_not_hold_back_is_nought() {
+    let _alone = WITHHELD.lock().unwrap();
+    let withheld = || -> BTreeMap<String, f64> {
+        let text = metrics::expose(Exposition::OpenMetrics, false);
+        let mut families = parse(&text, Exposition::OpenMetrics).unwrap();
+        let family = families.remove("portolan_incident_sync_withheld").unwrap();
+        let samples = family.samples.into_iter();
+        samples
+            .map(|mut sample| (sample.labels.remove("reason").unwrap(), sample.value))
+            .filter(|(reason, _)| reason.starts_with("tested"))
+            .collect()
+    };
+    let expected = |one: f64, other: f64| {
+        let expected = [("tested_one", one), ("tested_other", other)];
+        BTreeMap::from(expected.map(|(reason, count)| (reason.to_owned(), count)))
+    };
+
+    metrics::sync_withheld(&[("tested_one", 3), ("tested_other", 1)]);
+    assert_eq!(withheld(), expected(3.0, 1.0));
+    metrics::sync_withheld(&[("tested_other", 2)]);
+    assert_eq!(withheld(), expected(0.0, 2.0));
+    metrics::sync_withheld(&[]);
+    assert_eq!(withheld(), expected(0.0, 0.0));
 }
 
 #[test]

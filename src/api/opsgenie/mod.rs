@@ -40,7 +40,7 @@ pub enum OpsgenieList {
 /// How much a request is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worth {
-    /// A resync cannot do without.
+    /// A resync, or whoever decides by it, cannot do without.
     Listing,
     /// It only enriches other objects.
     Enrichment,
@@ -254,7 +254,8 @@ impl OpsgenieClient {
     /// A team with its members; none when there is no such team.
     pub async fn team(&self, id: &str) -> Result<Option<Value>, ApiError> {
         let url = self.base.join(["v2", "teams", id]);
-        self.detail(Domain::Configuration, &url, "id").await
+        self.detail(Domain::Configuration, &url, "id", Worth::Enrichment)
+            .await
     }
 
     /// Who is on call for a schedule now, with escalations flattened to people;
@@ -262,7 +263,22 @@ impl OpsgenieClient {
     pub async fn oncalls(&self, schedule: &str) -> Result<Option<Value>, ApiError> {
         let mut url = self.base.join(["v2", "schedules", schedule, "on-calls"]);
         url.query_pairs_mut().append_pair("flat", "true");
-        self.detail(Domain::Search, &url, "onCallRecipients").await
+        self.detail(Domain::Search, &url, "onCallRecipients", Worth::Enrichment)
+            .await
+    }
+
+    /// An alert as it is now; none when there is no such alert.
+    pub async fn alert(&self, id: &str) -> Result<Option<Value>, ApiError> {
+        let url = self.base.join(["v2", "alerts", id]);
+        self.detail(Domain::Search, &url, "id", Worth::Listing)
+            .await
+    }
+
+    /// An incident as it is now; none when there is no such incident.
+    pub async fn incident(&self, id: &str) -> Result<Option<Value>, ApiError> {
+        let url = self.base.join(["v1", "incidents", id]);
+        self.detail(Domain::Incident, &url, "id", Worth::Listing)
+            .await
     }
 
     /// The identifiers of an incident's alerts; none when there is no such
@@ -271,7 +287,8 @@ impl OpsgenieClient {
         let url = self
             .base
             .join(["v1", "incidents", incident, "associated-alert-ids"]);
-        let Some(reply) = self.found(Domain::Incident, &url).await? else {
+        let found = self.found(Domain::Incident, &url, Worth::Enrichment);
+        let Some(reply) = found.await? else {
             return Ok(None);
         };
         let ids = member(&reply, "data").and_then(Value::as_array);
@@ -295,8 +312,9 @@ impl OpsgenieClient {
         domain: Domain,
         url: &Url,
         key: &str,
+        worth: Worth,
     ) -> Result<Option<Value>, ApiError> {
-        let Some(mut reply) = self.found(domain, url).await? else {
+        let Some(mut reply) = self.found(domain, url, worth).await? else {
             return Ok(None);
         };
         match take(&mut reply, "data") {
@@ -311,8 +329,13 @@ impl OpsgenieClient {
 
     /// The answer, unless it is that there is no such thing. That is a 404 of
     /// Opsgenie's own, which it explains in JSON.
-    async fn found(&self, domain: Domain, url: &Url) -> Result<Option<Reply>, ApiError> {
-        let (reply, key) = self.send(domain, url, &self.enrichment).await?;
+    async fn found(
+        &self,
+        domain: Domain,
+        url: &Url,
+        worth: Worth,
+    ) -> Result<Option<Reply>, ApiError> {
+        let (reply, key) = self.send(domain, url, self.policy_for(worth)).await?;
         if reply.is_success() {
             return Ok(Some(reply));
         }

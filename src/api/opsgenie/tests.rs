@@ -206,6 +206,34 @@ async fn details_are_found_gone_or_an_error() {
 }
 
 #[tokio::test]
+async fn an_alert_and_an_incident_are_found_gone_or_an_error() {
+    let gone = |what: &str| Answer::json(&json!({"message": what})).with_status(404);
+    let server = Server::answering([
+        reply(&json!({"id": "a", "acknowledged": true})),
+        gone("Alert does not exist"),
+        Answer::status(404).body("<html>"),
+        reply(&json!({"id": "i", "status": "open"})),
+        gone("Incident does not exist"),
+        reply(&json!([{"id": "i"}])),
+    ])
+    .await;
+    let client = client(&server);
+
+    let alert = client.alert("a").await.unwrap().unwrap();
+    assert_eq!(alert["acknowledged"], true);
+    assert_eq!(client.alert("a/b").await.unwrap(), None);
+    assert!(client.alert("a").await.is_err());
+    let incident = client.incident("i").await.unwrap().unwrap();
+    assert_eq!(incident["status"], "open");
+    assert_eq!(client.incident("i").await.unwrap(), None);
+    assert!(client.incident("i").await.is_err());
+
+    let received = server.received();
+    assert_eq!(received[1].target, "/v2/alerts/a%2Fb");
+    assert_eq!(received[3].target, "/v1/incidents/i");
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_in_opsgenies_words_and_without_the_key() {
     let refusal = json!({
         "message": "Key hunter2 is not valid", "errors": {"query": "is not valid"},

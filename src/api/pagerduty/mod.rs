@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
-use super::credential::{CredentialSource, Secret};
+use super::credential::{Authorization, CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
 use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
@@ -85,7 +85,7 @@ impl PagerdutyClient {
     }
 
     #[cfg(test)]
-    pub(super) fn with_policy(mut self, policy: RetryPolicy) -> Self {
+    pub(crate) fn with_policy(mut self, policy: RetryPolicy) -> Self {
         self.enrichment = policy.clone();
         self.start = policy.clone();
         self.policy = policy;
@@ -150,6 +150,47 @@ impl PagerdutyClient {
         })
     }
 
+    /// One incident, with `include` written out in it; none if there is no such
+    /// incident.
+    pub async fn incident(&self, id: &str, include: &[&str]) -> Result<Option<Value>, ApiError> {
+        self.detail("incidents", id, include, "incident").await
+    }
+
+    /// One log entry; none if there is no such entry.
+    pub async fn log_entry(&self, id: &str, include: &[&str]) -> Result<Option<Value>, ApiError> {
+        self.detail("log_entries", id, include, "log_entry").await
+    }
+
+    async fn detail(
+        &self,
+        endpoint: &str,
+        id: &str,
+        include: &[&str],
+        key: &str,
+    ) -> Result<Option<Value>, ApiError> {
+        let mut url = self.base.join([endpoint, id]);
+        if !include.is_empty() {
+            let include = include.iter().map(|name| ("include[]", name));
+            url.query_pairs_mut().extend_pairs(include);
+        }
+        let (mut reply, token) = self.exchange(Method::GET, &url, None, &self.policy).await?;
+        if is_absent(&reply) {
+            return Ok(None);
+        }
+        if !reply.is_success() {
+            return Err(ApiError::refused(reply, hint, &[token.token()]));
+        }
+        let object = reply.body.as_mut().and_then(|body| body.get_mut(key));
+        match object.map(Value::take) {
+            Some(object) if object.get("id").is_some_and(Value::is_string) => Ok(Some(object)),
+            other => {
+                let found = shape(other.as_ref());
+                let problem = format!("`{key}` should be an object with `id`, not {found}");
+                Err(ApiError::malformed(&reply, problem))
+            }
+        }
+    }
+
     /// The custom fields of a service or an incident (`services`, `incidents`).
     pub async fn custom_field_values(
         &self,
@@ -206,6 +247,21 @@ impl PagerdutyClient {
         body: Option<Bytes>,
         policy: &RetryPolicy,
     ) -> Result<Reply, ApiError> {
+        let (reply, token) = self.exchange(method, url, body, policy).await?;
+        if reply.is_success() {
+            return Ok(reply);
+        }
+        Err(ApiError::refused(reply, hint, &[token.token()]))
+    }
+
+    /// The reply, whatever its status, and the token, to be kept out of messages.
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<Bytes>,
+        policy: &RetryPolicy,
+    ) -> Result<(Reply, Authorization), ApiError> {
         let request = || {
             let request = Request::new(method.clone(), url.clone(), policy)
                 .header(ACCEPT, VERSION)
@@ -215,12 +271,15 @@ impl PagerdutyClient {
                 None => request,
             }
         };
-        let (reply, token) = self.token.send(&self.http, request).await?;
-        if reply.is_success() {
-            return Ok(reply);
-        }
-        Err(ApiError::refused(reply, hint, &[token.token()]))
+        self.token.send(&self.http, request).await
     }
+}
+
+/// A 404 of PagerDuty's own, which it explains; a page of something else that
+/// answers at this address says nothing about the object.
+fn is_absent(reply: &Reply) -> bool {
+    let explanation = reply.body.as_ref().and_then(|body| body.get("error"));
+    reply.status == 404 && explanation.is_some()
 }
 
 /// Whether another page follows.

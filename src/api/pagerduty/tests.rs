@@ -216,6 +216,48 @@ async fn a_token_file_is_read_again_when_it_changed_and_when_its_token_is_refuse
 }
 
 #[tokio::test]
+async fn an_incident_and_a_log_entry_are_found_gone_or_an_error() {
+    let gone = || {
+        let explanation = json!({"error": {"message": "Not Found", "code": 2100}});
+        Answer::json(&explanation).with_status(404)
+    };
+    let server = Server::answering([
+        Answer::json(&json!({"incident": {"id": "Q1", "status": "acknowledged"}})),
+        gone(),
+        // Something else answers at this address.
+        Answer::status(404).body("<html>"),
+        Answer::json(&json!({"incident": null})),
+        Answer::json(&json!({"log_entry": {"id": "R1"}})),
+        gone(),
+        Answer::json(&json!({"incident": {"id": "R1"}})),
+    ])
+    .await;
+    let client = client(&server);
+
+    let include = ["first_trigger_log_entries", "services"];
+    let incident = client.incident("Q1", &include).await.unwrap().unwrap();
+    assert_eq!(incident["status"], "acknowledged");
+    assert_eq!(client.incident("Q/2", &[]).await.unwrap(), None);
+    let error = client.incident("Q1", &[]).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    let error = client.incident("Q1", &[]).await.unwrap_err();
+    assert!(matches!(error, ApiError::Malformed { .. }), "{error}");
+    let entry = client.log_entry("R1", &["channels"]).await.unwrap();
+    assert_eq!(entry, Some(json!({"id": "R1"})));
+    assert_eq!(client.log_entry("R1", &[]).await.unwrap(), None);
+    assert!(client.log_entry("R1", &[]).await.is_err());
+
+    let received = server.received();
+    assert_eq!(
+        received[0].target,
+        "/incidents/Q1?include%5B%5D=first_trigger_log_entries&include%5B%5D=services",
+    );
+    assert_eq!(received[1].target, "/incidents/Q%2F2");
+    assert_eq!(received[4].target, "/log_entries/R1?include%5B%5D=channels");
+    assert!(received[0].header("accept").ends_with("version=2"));
+}
+
+#[tokio::test]
 async fn custom_fields_are_read_by_object() {
     let values = json!({"custom_fields": [{"id": "F1", "value": null}]});
     let server = Server::answering([Answer::json(&values)]).await;

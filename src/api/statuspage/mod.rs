@@ -3,6 +3,11 @@
 //! Lists are bare arrays: no total, no word on whether there is more. A list
 //! ends with the first page that is shorter than asked for, so whatever is not
 //! an array of objects must be an error.
+//!
+//! What is written is public at once, and its subscribers are told: see
+//! `writing`.
+
+mod writing;
 
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -15,12 +20,14 @@ use super::{ApiError, BaseUrl, PAGE_SIZE};
 use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
 use crate::settings::{OutboundSettings, StatuspageAccount};
 
-/// Reads status pages with one API key.
+/// Reads and changes status pages with one API key.
 pub struct StatuspageClient {
     http: HttpClient,
     base: BaseUrl,
     key: CredentialSource,
     policy: RetryPolicy,
+    enrichment: RetryPolicy,
+    writing: RetryPolicy,
     start: RetryPolicy,
 }
 
@@ -52,12 +59,16 @@ impl StatuspageClient {
             base,
             key,
             policy: RetryPolicy::STANDARD,
+            enrichment: RetryPolicy::ENRICHMENT,
+            writing: RetryPolicy::WRITE,
             start: RetryPolicy::START,
         })
     }
 
     #[cfg(test)]
-    pub(super) fn with_policy(mut self, policy: RetryPolicy) -> Self {
+    pub(crate) fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.enrichment = policy.clone();
+        self.writing = policy.clone();
         self.start = policy.clone();
         self.policy = policy;
         self
@@ -92,21 +103,66 @@ impl StatuspageClient {
             .await
     }
 
+    /// Incidents that are not resolved. Whether maintenances are among them is
+    /// not documented.
+    pub async fn unresolved_incidents(
+        &self,
+        page_id: &str,
+        page: u32,
+    ) -> Result<Vec<Value>, ApiError> {
+        let path = ["pages", page_id, "incidents", "unresolved"];
+        self.list(&path, "per_page", page).await
+    }
+
+    /// Maintenances that are going on.
+    pub async fn active_maintenances(
+        &self,
+        page_id: &str,
+        page: u32,
+    ) -> Result<Vec<Value>, ApiError> {
+        let path = ["pages", page_id, "incidents", "active_maintenance"];
+        self.list(&path, "per_page", page).await
+    }
+
     /// One status page; none if there is no such page.
     pub async fn page(&self, page_id: &str) -> Result<Option<Value>, ApiError> {
-        let reply = self
-            .get(self.url(&["pages", page_id]), &self.policy, is_absent)
-            .await?;
+        self.detail(&["pages", page_id], "a page").await
+    }
+
+    /// One component; none if the page has no such component.
+    pub async fn component(&self, page_id: &str, id: &str) -> Result<Option<Value>, ApiError> {
+        self.detail(&["pages", page_id, "components", id], "a component")
+            .await
+    }
+
+    /// One incident with its updates; none if the page has no such incident.
+    pub async fn incident(&self, page_id: &str, id: &str) -> Result<Option<Value>, ApiError> {
+        self.detail(&["pages", page_id, "incidents", id], "an incident")
+            .await
+    }
+
+    /// How many would be told of an incident, over all ways of telling them.
+    pub async fn subscriber_count(&self, page_id: &str) -> Result<u64, ApiError> {
+        let url = self.url(&["pages", page_id, "subscribers", "count"]);
+        let reply = self.get(url, &self.enrichment, |_| false).await?;
+        let by_type = reply.body.as_ref().and_then(Value::as_object);
+        let counts = by_type.map(|by_type| {
+            let active = |count: &Value| count.get("active").and_then(Value::as_u64);
+            by_type.values().map(active).collect::<Option<Vec<_>>>()
+        });
+        let Some(counts) = counts.flatten() else {
+            let problem = "it does not count active subscribers by type";
+            return Err(ApiError::malformed(&reply, problem));
+        };
+        Ok(counts.into_iter().fold(0, u64::saturating_add))
+    }
+
+    async fn detail(&self, path: &[&str], what: &str) -> Result<Option<Value>, ApiError> {
+        let reply = self.get(self.url(path), &self.policy, is_absent).await?;
         if is_absent(&reply) {
             return Ok(None);
         }
-        match reply.body {
-            Some(page @ Value::Object(_)) => Ok(Some(page)),
-            ref other => {
-                let problem = format!("a page should be an object, not {}", shape(other.as_ref()));
-                Err(ApiError::malformed(&reply, problem))
-            }
-        }
+        object(reply, what).map(Some)
     }
 
     async fn list(&self, path: &[&str], size: &str, page: u32) -> Result<Vec<Value>, ApiError> {
@@ -154,6 +210,18 @@ impl StatuspageClient {
 /// else that answers at this address says nothing about the object.
 fn is_absent(reply: &Reply) -> bool {
     reply.status == 404 && reply.body.is_some()
+}
+
+/// The object that a reply is, with the identifier without which it is none.
+fn object(reply: Reply, what: &str) -> Result<Value, ApiError> {
+    match reply.body {
+        Some(object) if object.get("id").is_some_and(Value::is_string) => Ok(object),
+        ref other => {
+            let found = shape(other.as_ref());
+            let problem = format!("{what} should be an object with `id`, not {found}");
+            Err(ApiError::malformed(&reply, problem))
+        }
+    }
 }
 
 fn authorization(key: &Secret) -> String {

@@ -22,19 +22,21 @@ fn client_with(server: &Server, api_key: Credential) -> StatuspageClient {
         .with_policy(TINY)
 }
 
-fn client(server: &Server) -> StatuspageClient {
+pub(super) fn client(server: &Server) -> StatuspageClient {
     client_with(server, Credential::Fixed(SecretString::from(KEY)))
 }
 
 #[tokio::test]
 async fn every_list_is_asked_for_with_the_key_and_the_largest_page() {
-    let server = Server::answering(vec![Answer::json(&json!([{"id": "p1"}])); 4]).await;
+    let server = Server::answering(vec![Answer::json(&json!([{"id": "p1"}])); 6]).await;
     let client = client(&server);
 
     assert_eq!(client.pages(1).await.unwrap(), [json!({"id": "p1"})]);
     client.component_groups("p/1", 2).await.unwrap();
     client.components("p1", 3).await.unwrap();
     client.incidents("p1", 4).await.unwrap();
+    client.unresolved_incidents("p1", 5).await.unwrap();
+    client.active_maintenances("p1", 6).await.unwrap();
 
     let received = server.received();
     let targets: Vec<_> = received
@@ -48,6 +50,8 @@ async fn every_list_is_asked_for_with_the_key_and_the_largest_page() {
             "/v1/pages/p%2F1/component-groups?page=2&per_page=100",
             "/v1/pages/p1/components?page=3&per_page=100",
             "/v1/pages/p1/incidents?page=4&limit=100",
+            "/v1/pages/p1/incidents/unresolved?page=5&per_page=100",
+            "/v1/pages/p1/incidents/active_maintenance?page=6&per_page=100",
         ],
     );
     assert!(
@@ -147,6 +151,63 @@ async fn a_page_that_is_gone_is_told_from_a_wrong_address() {
     let error = client.page("p1").await.unwrap_err();
     assert!(error.is_not_found());
     assert!(error.hint().unwrap().contains("STATUSPAGE_HOST"));
+}
+
+#[tokio::test]
+async fn a_component_and_an_incident_are_found_gone_or_an_error() {
+    let gone = || Answer::status(404).body(r#"{"error": "Not found"}"#);
+    let server = Server::answering([
+        Answer::json(&json!({"id": "c1"})),
+        gone(),
+        Answer::status(404).body("<html>Nothing here</html>"),
+        Answer::json(&json!({"id": "i1"})),
+        gone(),
+        Answer::json(&json!({"error": "hunter2"})),
+        Answer::json(&json!([{"id": "i1"}])),
+    ])
+    .await;
+    let client = client(&server);
+
+    let component = client.component("p1", "c1").await.unwrap();
+    assert_eq!(component, Some(json!({"id": "c1"})));
+    assert_eq!(client.component("p1", "c/2").await.unwrap(), None);
+    assert!(client.component("p1", "c1").await.is_err());
+    let incident = client.incident("p1", "i1").await.unwrap();
+    assert_eq!(incident, Some(json!({"id": "i1"})));
+    assert_eq!(client.incident("p1", "i1").await.unwrap(), None);
+    for _ in 0..2 {
+        let error = client.incident("p1", "i1").await.unwrap_err();
+        assert!(matches!(error, ApiError::Malformed { .. }), "{error}");
+    }
+
+    let received = server.received();
+    assert_eq!(received[1].target, "/v1/pages/p1/components/c%2F2");
+    assert_eq!(received[3].target, "/v1/pages/p1/incidents/i1");
+}
+
+#[tokio::test]
+async fn active_subscribers_are_counted_over_all_types() {
+    let counts = json!({
+        "email": {"active": 40, "unconfirmed": 3, "quarantined": 0, "total": 43},
+        "webhook": {"active": 2, "unconfirmed": 0, "quarantined": 1, "total": 3},
+    });
+    let server = Server::answering([
+        Answer::json(&counts),
+        Answer::json(&json!({"email": {"active": "many"}})),
+        Answer::json(&json!([])),
+    ])
+    .await;
+    let client = client(&server);
+
+    assert_eq!(client.subscriber_count("p1").await.unwrap(), 42);
+    for _ in 0..2 {
+        let error = client.subscriber_count("p1").await.unwrap_err();
+        assert!(matches!(error, ApiError::Malformed { .. }), "{error}");
+    }
+    assert_eq!(
+        server.received()[0].target,
+        "/v1/pages/p1/subscribers/count"
+    );
 }
 
 #[tokio::test]

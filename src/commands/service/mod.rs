@@ -148,6 +148,7 @@ fn web_state(
         path_prefix: settings.live_events.path_prefix.clone(),
         ocean_names: settings.metrics.ocean_names,
         resync,
+        pagerstatus: None,
     }
 }
 

@@ -122,6 +122,17 @@ impl Source for Opsgenie {
     }
 }
 
+/// All alerts or incidents that are open.
+pub(super) async fn open(
+    client: &OpsgenieClient,
+    list: OpsgenieList,
+) -> Result<Vec<Value>, SourceError> {
+    let mut objects = Vec::new();
+    let request = Request::open(list);
+    listing::run(client, &request, Worth::Listing, &mut objects).await?;
+    Ok(objects)
+}
+
 /// Resource configs that one listing serves.
 struct Group {
     request: Request,

@@ -24,6 +24,14 @@ impl Request {
         }
     }
 
+    /// What of a list is open, which acknowledged alerts are, too.
+    pub(super) fn open(list: OpsgenieList) -> Self {
+        Self {
+            list,
+            query: OpsgenieQuery::default().and(Field::Status, Sign::Equal, "open"),
+        }
+    }
+
     /// What to ask for to get all objects of `kind`.
     pub(super) fn for_kind(kind: &OpsgenieKind) -> Self {
         let searched = |list, search| Self {

@@ -41,6 +41,13 @@ pub(super) trait Receiver: Send {
     -> impl Future<Output = Result<(), SourceError>> + Send;
 }
 
+impl Receiver for Vec<Value> {
+    async fn take(&mut self, mut objects: Vec<Value>) -> Result<(), SourceError> {
+        self.append(&mut objects);
+        Ok(())
+    }
+}
+
 /// Lists all parts of `request` and gives each page to `receiver`.
 pub(super) async fn run(
     client: &PagerdutyClient,

@@ -133,6 +133,18 @@ impl Source for Pagerduty {
     }
 }
 
+/// All incidents with these statuses, whenever they began, each with what
+/// triggered it.
+pub(super) async fn incidents(
+    client: &PagerdutyClient,
+    statuses: &[&str],
+) -> Result<Vec<Value>, SourceError> {
+    let mut incidents = Vec::new();
+    let request = Request::incidents_ever(statuses);
+    listing::run(client, &request, &mut incidents).await?;
+    Ok(incidents)
+}
+
 /// Resource configs that one listing serves.
 struct Group {
     request: Request,

@@ -73,6 +73,22 @@ impl Request {
         }
     }
 
+    /// Incidents with these statuses over the whole history, each with what
+    /// triggered it.
+    pub(super) fn incidents_ever(statuses: &[&str]) -> Self {
+        let statuses: Vec<String> = statuses.iter().map(|&status| status.to_owned()).collect();
+        let query = Query::default()
+            .many("include", &["first_trigger_log_entries".to_owned()])
+            .many("statuses", &statuses);
+        Self {
+            endpoint: "incidents".to_owned(),
+            parts: vec![Part {
+                query: query.0,
+                range: Range::All,
+            }],
+        }
+    }
+
     /// What to ask for to get all objects of `kind`.
     pub(super) fn for_kind(kind: &PagerdutyKind, now: Timestamp) -> Self {
         match kind {

@@ -17,7 +17,15 @@ macro_rules! label_by_name {
     )*};
 }
 
-label_by_name!(Source, Phase, ObjectResult, ResyncResult, ResyncCall);
+label_by_name!(
+    Source,
+    Phase,
+    ObjectResult,
+    ResyncResult,
+    ResyncCall,
+    SyncPass,
+    SyncCall
+);
 
 /// A kind of the mapping and where its objects come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -184,6 +192,63 @@ impl ResyncCall {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CallLabels {
     pub(super) result: ResyncCall,
+}
+
+/// How a pass of incident sync ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SyncPass {
+    Done,
+    /// Some accounts could not be read, or some steps failed.
+    Partly,
+    /// Nothing came of it.
+    Failed,
+}
+
+impl SyncPass {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partly => "partly",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SyncPassLabels {
+    pub(super) result: SyncPass,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SyncStepLabels {
+    pub(super) kind: &'static str,
+    pub(super) result: &'static str,
+}
+
+/// What became of a call of Pagerstatus' webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SyncCall {
+    /// A pass was asked for.
+    Accepted,
+    /// It was about something that changes no incident.
+    Ignored,
+    /// Its account is not known, or its body is not PagerDuty's.
+    Refused,
+}
+
+impl SyncCall {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Ignored => "ignored",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SyncCallLabels {
+    pub(super) result: SyncCall,
 }
 
 /// A vendor's name, in small letters.

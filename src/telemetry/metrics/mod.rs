@@ -16,6 +16,7 @@ mod exposition;
 mod labels;
 pub mod ocean;
 mod registry;
+mod sync;
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +24,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use self::exposition::Exposition;
-pub use self::labels::{ApiOutcome, ObjectResult, ResyncCall, ResyncResult, SourceKind};
+pub use self::labels::{
+    ApiOutcome, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall, SyncPass,
+};
+pub use self::sync::{
+    sync_announced_after, sync_called, sync_last_success, sync_managed_incidents,
+    sync_oldest_unannounced, sync_pass, sync_step, sync_withheld,
+};
 
 use self::labels::{
     ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
     ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels, SourceKind,
+    SyncCallLabels, SyncPassLabels, SyncStepLabels,
 };
 
 /// What the process has measured so far.
@@ -27,6 +28,12 @@ const RESYNC_SECONDS: [f64; 12] = [
 
 /// Seconds that a request takes; the last is the usual deadline.
 const REQUEST_SECONDS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+/// Seconds from an acknowledgement to what the public sees of it: at once, after
+/// the usual minute between two passes, or after an outage.
+const ANNOUNCED_SECONDS: [f64; 10] = [
+    2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0,
+];
 
 type Seconds = Counter<f64, AtomicU64>;
 
@@ -48,6 +55,14 @@ pub(super) struct Metrics {
     pub(super) api_rate_limit_wait: Family<ApiLabels, Seconds>,
     pub(super) api_budget_left: Family<ApiLabels, Gauge>,
     pub(super) api_budget_limit: Family<ApiLabels, Gauge>,
+    pub(super) sync_passes: Family<SyncPassLabels, Counter>,
+    pub(super) sync_last_success: Gauge,
+    pub(super) sync_calls: Family<SyncCallLabels, Counter>,
+    pub(super) sync_managed_incidents: Gauge,
+    pub(super) sync_steps: Family<SyncStepLabels, Counter>,
+    pub(super) sync_withheld: Family<ReasonLabels, Gauge>,
+    pub(super) sync_oldest_unannounced: Gauge,
+    pub(super) sync_announced_after: Histogram,
 }
 
 impl Metrics {
@@ -72,6 +87,14 @@ impl Metrics {
             api_rate_limit_wait: Family::default(),
             api_budget_left: Family::default(),
             api_budget_limit: Family::default(),
+            sync_passes: Family::default(),
+            sync_last_success: Gauge::default(),
+            sync_calls: Family::default(),
+            sync_managed_incidents: Gauge::default(),
+            sync_steps: Family::default(),
+            sync_withheld: Family::default(),
+            sync_oldest_unannounced: Gauge::default(),
+            sync_announced_after: Histogram::new(ANNOUNCED_SECONDS),
         };
         metrics.registered()
     }
@@ -81,6 +104,7 @@ impl Metrics {
         self.register_resyncs(&mut registry);
         self.register_catalog(&mut registry);
         self.register_apis(&mut registry);
+        self.register_sync(&mut registry);
         register_process(&mut registry);
         Self { registry, ..self }
     }
@@ -178,6 +202,53 @@ impl Metrics {
             "api_budget_limit",
             "Requests in a period of an API's rate limit, as it last announced",
             self.api_budget_limit.clone(),
+        );
+    }
+
+    fn register_sync(&self, registry: &mut Registry) {
+        registry.register(
+            "incident_sync_passes",
+            "Passes of incident sync that have ended, by how",
+            self.sync_passes.clone(),
+        );
+        registry.register_with_unit(
+            "incident_sync_last_success_timestamp",
+            "When a pass of incident sync last read everything and did all it wanted to, as \
+             Unix time; 0 before the first time",
+            Unit::Seconds,
+            self.sync_last_success.clone(),
+        );
+        registry.register(
+            "incident_sync_calls",
+            "Calls of Pagerstatus' webhook, by what became of them",
+            self.sync_calls.clone(),
+        );
+        registry.register(
+            "incident_sync_managed_incidents",
+            "Public incidents that are open and that incident sync looks after",
+            self.sync_managed_incidents.clone(),
+        );
+        registry.register(
+            "incident_sync_steps",
+            "Steps of incident sync, by what they were to do and what became of them",
+            self.sync_steps.clone(),
+        );
+        registry.register(
+            "incident_sync_withheld",
+            "Steps that the last pass of incident sync held back, by the reason",
+            self.sync_withheld.clone(),
+        );
+        registry.register_with_unit(
+            "incident_sync_oldest_unannounced",
+            "Age of the oldest incident that should be public and is not; 0 when there is none",
+            Unit::Seconds,
+            self.sync_oldest_unannounced.clone(),
+        );
+        registry.register_with_unit(
+            "incident_sync_announced_after",
+            "How long it took from an acknowledgement to the public incident",
+            Unit::Seconds,
+            self.sync_announced_after.clone(),
         );
     }
 }

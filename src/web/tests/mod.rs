@@ -1,6 +1,7 @@
 //! The routes, over real connections.
 
 mod bounds;
+mod pagerstatus;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,17 +27,32 @@ struct Running {
     address: String,
     health: Health,
     asked: Arc<AtomicUsize>,
+    hinted: Arc<AtomicUsize>,
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
 
 impl Running {
     async fn start(path_prefix: Option<&str>, webhook: bool) -> Self {
+        Self::start_with(path_prefix, webhook, None).await
+    }
+
+    async fn start_with(
+        path_prefix: Option<&str>,
+        webhook: bool,
+        accounts: Option<&[&str]>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let health = Health::new();
         let asked = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&asked);
+        let hinted = Arc::new(AtomicUsize::new(0));
+        let counting = |count: &Arc<AtomicUsize>| -> Ask {
+            let count = Arc::clone(count);
+            Arc::new(move || {
+                count.fetch_add(1, Ordering::SeqCst);
+            })
+        };
         let state = State {
             health: health.clone(),
             path_prefix: path_prefix.map(str::to_owned),
@@ -44,9 +60,11 @@ impl Running {
             resync: webhook.then(|| ResyncRoute {
                 secret: SecretString::from("PORT_CLIENT_SECRET"),
                 integration: "my-statuspage-integration".to_owned(),
-                ask: Arc::new(move || {
-                    counter.fetch_add(1, Ordering::SeqCst);
-                }),
+                ask: counting(&asked),
+            }),
+            pagerstatus: accounts.map(|accounts| PagerstatusRoute {
+                accounts: accounts.iter().map(|&name| name.to_owned()).collect(),
+                hint: counting(&hinted),
             }),
         };
         let stop = CancellationToken::new();
@@ -56,6 +74,7 @@ impl Running {
             address,
             health,
             asked,
+            hinted,
             stop,
             server,
         }
@@ -75,6 +94,10 @@ impl Running {
 
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    fn hinted(&self) -> usize {
+        self.hinted.load(Ordering::SeqCst)
     }
 
     /// A connection on which this has been written.
