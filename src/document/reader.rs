@@ -7,22 +7,37 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Expression,
+    Expression, InvalidDocument,
     position::{Path, Position, Positions},
-    problem::{MappingProblem, Snippet},
+    problem::{DocumentProblem, Snippet},
+    text,
 };
 use crate::jq::{CompileError, Jq};
 
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     jq: &'a Jq,
-    pub(super) origin: &'a str,
+    origin: &'a str,
     positions: Positions,
-    pub(super) problems: Vec<MappingProblem>,
-    pub(super) warnings: Vec<String>,
+    problems: Vec<DocumentProblem>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(jq: &'a Jq, origin: &'a str, positions: Positions) -> Self {
+    /// A reader of a document as people write it, YAML or JSON, and its value;
+    /// no value when the text is neither, which is then noted.
+    pub(crate) fn of_text(jq: &'a Jq, origin: &'a str, text: &str) -> (Self, Option<Value>) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut reader = Self::new(jq, origin, Positions::of_text(text));
+        let value = text::value(text, &mut reader);
+        (reader, value)
+    }
+
+    /// A reader of a document that has no text, only values.
+    pub(crate) fn of_value(jq: &'a Jq, origin: &'a str) -> Self {
+        Self::new(jq, origin, Positions::default())
+    }
+
+    fn new(jq: &'a Jq, origin: &'a str, positions: Positions) -> Self {
         let mut reader = Self {
             jq,
             origin,
@@ -31,7 +46,7 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
         };
         for duplicate in std::mem::take(&mut reader.positions.duplicates) {
-            reader.problems.push(MappingProblem {
+            reader.problems.push(DocumentProblem {
                 path: duplicate.path.to_string(),
                 position: Some(duplicate.position),
                 expression: None,
@@ -45,13 +60,28 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    pub(super) fn problem(
+    /// What was read and the warnings, unless nothing was or anything was noted.
+    pub(crate) fn finish<T>(
+        mut self,
+        read: Option<T>,
+    ) -> Result<(T, Vec<String>), InvalidDocument> {
+        self.problems.sort_by_key(|problem| problem.position);
+        match read {
+            Some(read) if self.problems.is_empty() => Ok((read, self.warnings)),
+            _ => Err(InvalidDocument {
+                origin: self.origin.to_owned(),
+                problems: self.problems,
+            }),
+        }
+    }
+
+    pub(crate) fn problem(
         &mut self,
         path: &Path,
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.problems.push(MappingProblem {
+        self.problems.push(DocumentProblem {
             path: path.to_string(),
             position: self.positions.value(path),
             expression: None,
@@ -70,7 +100,7 @@ impl<'a> Reader<'a> {
         let message = message
             .rfind(" at line ")
             .map_or(message, |end| &message[..end]);
-        self.problems.push(MappingProblem {
+        self.problems.push(DocumentProblem {
             path: String::new(),
             position,
             expression: None,
@@ -79,7 +109,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    pub(super) fn warning(&mut self, path: &Path, message: &str) {
+    pub(crate) fn warning(&mut self, path: &Path, message: &str) {
         let place = match self.positions.key(path) {
             Some(position) => format!("{}:{position}: ", self.origin),
             None => format!("{}: ", self.origin),
@@ -96,7 +126,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An object; absent and null are an empty one.
-    pub(super) fn object<'v>(
+    pub(crate) fn object<'v>(
         &mut self,
         path: &Path,
         value: Option<&'v Value>,
@@ -112,7 +142,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a key that has to be there and is not.
-    pub(super) fn missing(&mut self, parent: &Path, key: &str, object: &Map<String, Value>) {
+    pub(crate) fn missing(&mut self, parent: &Path, key: &str, object: &Map<String, Value>) {
         let misspelt = object
             .keys()
             .find(|sibling| nearest(sibling, &[key]).is_some());
@@ -121,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An object that has to be there.
-    pub(super) fn required_object<'v>(
+    pub(crate) fn required_object<'v>(
         &mut self,
         parent: &Path,
         key: &str,
@@ -137,7 +167,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Warns of keys that nothing reads, naming the one that was perhaps meant.
-    pub(super) fn known_keys(&mut self, path: &Path, object: &Map<String, Value>, known: &[&str]) {
+    pub(crate) fn known_keys(&mut self, path: &Path, object: &Map<String, Value>, known: &[&str]) {
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
             let meant = nearest(key, known)
                 .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
@@ -149,7 +179,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A flag: a boolean or its name as a string.
-    pub(super) fn boolean(&mut self, path: &Path, value: Option<&Value>, default: bool) -> bool {
+    pub(crate) fn boolean(&mut self, path: &Path, value: Option<&Value>, default: bool) -> bool {
         match value {
             None | Some(Value::Null) => return default,
             Some(Value::Bool(flag)) => return *flag,
@@ -167,7 +197,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number, or one written as a string.
-    pub(super) fn whole_number(&mut self, path: &Path, value: Option<&Value>) -> Option<u32> {
+    pub(crate) fn whole_number(&mut self, path: &Path, value: Option<&Value>) -> Option<u32> {
         let number = match value? {
             Value::Null => return None,
             Value::Number(number) => number.as_u64().or_else(|| {
@@ -187,7 +217,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A share between 0 and 1.
-    pub(super) fn share(&mut self, path: &Path, value: Option<&Value>, default: f64) -> f64 {
+    pub(crate) fn share(&mut self, path: &Path, value: Option<&Value>, default: f64) -> f64 {
         let share = match value {
             None | Some(Value::Null) => return default,
             Some(Value::Number(number)) => number.as_f64(),
@@ -213,7 +243,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string; numbers and booleans are taken as their text.
-    pub(super) fn string(&mut self, path: &Path, value: Option<&Value>) -> Option<String> {
+    pub(crate) fn string(&mut self, path: &Path, value: Option<&Value>) -> Option<String> {
         match value? {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
@@ -227,7 +257,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of strings; a single one is a list of one.
-    pub(super) fn strings(&mut self, path: &Path, value: Option<&Value>) -> Option<Vec<String>> {
+    pub(crate) fn strings(&mut self, path: &Path, value: Option<&Value>) -> Option<Vec<String>> {
         match value? {
             Value::Null => None,
             Value::Array(items) => Some(
@@ -242,7 +272,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An expression; a boolean or a number stands for the expression of that text.
-    pub(super) fn expression(&mut self, path: &Path, value: &Value) -> Option<Expression> {
+    pub(crate) fn expression(&mut self, path: &Path, value: &Value) -> Option<Expression> {
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Bool(flag) => flag.to_string(),
@@ -263,7 +293,7 @@ impl<'a> Reader<'a> {
                 hint,
             }) => {
                 let hint = hint.or_else(|| quoting_hint(&text));
-                self.problems.push(MappingProblem {
+                self.problems.push(DocumentProblem {
                     path: path.to_string(),
                     position: self.positions.value(path),
                     expression: Some(Snippet { text, span }),
@@ -276,14 +306,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The text that an expression always gives, when it is a string literal.
-    pub(super) fn literal(&self, text: &str) -> Option<String> {
+    pub(crate) fn literal(&self, text: &str) -> Option<String> {
         let is_quoted = text.trim_start().starts_with(['"', '\'']);
         let filter = is_quoted.then(|| self.jq.compile(text).ok()).flatten()?;
         filter.literal().map(str::to_owned)
     }
 
     /// An expression that has to be there.
-    pub(super) fn required_expression(
+    pub(crate) fn required_expression(
         &mut self,
         parent: &Path,
         key: &str,
@@ -299,7 +329,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An expression that may be left away.
-    pub(super) fn optional_expression(
+    pub(crate) fn optional_expression(
         &mut self,
         path: &Path,
         value: Option<&Value>,
@@ -319,7 +349,7 @@ fn quoting_hint(text: &str) -> Option<String> {
 }
 
 /// The known name that is most like what was written, when one is like it at all.
-pub(super) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|name| {
