@@ -40,6 +40,7 @@
 //! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
+//! | [`reconcile`] | public incidents follow on-call incidents: the document, the texts |
 //! | [`store`] | the local state database: the history of runs |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
@@ -75,6 +76,7 @@ pub mod event_listener;
 pub mod http;
 pub mod jq;
 pub mod mapping;
+pub mod reconcile;
 pub mod resource_config;
 pub mod sandbox;
 pub mod settings;
