@@ -4,6 +4,8 @@
 //! Every method that finds a mistake notes it and answers `None`; the caller
 //! goes on with the rest. A document is only used when nothing was noted.
 
+use std::{ops::Range, time::Duration};
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -86,6 +88,27 @@ impl<'a> Reader<'a> {
             position: self.positions.value(path),
             expression: None,
             message: message.into(),
+            hint,
+        });
+    }
+
+    /// A problem of a text of the document, with the bytes of it that are to blame.
+    pub(crate) fn problem_within(
+        &mut self,
+        path: &Path,
+        text: &str,
+        span: Option<Range<usize>>,
+        message: String,
+        hint: Option<String>,
+    ) {
+        self.problems.push(DocumentProblem {
+            path: path.to_string(),
+            position: self.positions.value(path),
+            expression: Some(Snippet {
+                text: text.to_owned(),
+                span,
+            }),
+            message,
             hint,
         });
     }
@@ -176,6 +199,76 @@ impl<'a> Reader<'a> {
                 &format!("this key is not known and has no effect{meant}"),
             );
         }
+    }
+
+    /// Refuses keys that nothing reads, naming the one that was perhaps meant.
+    pub(crate) fn refuse_unknown_keys(
+        &mut self,
+        path: &Path,
+        object: &Map<String, Value>,
+        known: &[&str],
+    ) {
+        for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
+            let hint = match nearest(key, known) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("known are {}", known.join(", ")),
+            };
+            let path = path.key(key);
+            self.problems.push(DocumentProblem {
+                path: path.to_string(),
+                position: self.positions.key(&path),
+                expression: None,
+                message: format!("there is no key `{key}` here"),
+                hint: Some(hint),
+            });
+        }
+    }
+
+    /// One of a closed list of words.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        path: &Path,
+        value: Option<&Value>,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let written = self.string(path, value)?;
+        let found = words.iter().find(|(word, _)| *word == written);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let hint = nearest(&written, &known).map(|word| format!("did you mean `{word}`?"));
+            let message = match known.as_slice() {
+                [only] => format!("expected `{only}`, found `{written}`"),
+                several => format!("expected one of {}, found `{written}`", several.join(", ")),
+            };
+            self.problem(path, message, hint);
+        }
+        found.map(|(_, chosen)| *chosen)
+    }
+
+    /// A time span: `90s`, `10m`, `1h30m`, or a whole number of seconds.
+    pub(crate) fn duration(&mut self, path: &Path, value: Option<&Value>) -> Option<Duration> {
+        // Far longer than anybody waits, and short enough to calculate with.
+        const LONGEST: Duration = Duration::from_hours(366 * 24);
+        let value = value.filter(|value| !value.is_null())?;
+        let duration = match value {
+            Value::Number(number) => number.as_u64().map(Duration::from_secs),
+            Value::String(text) => {
+                let text = text.trim();
+                let seconds = text.parse().ok().map(Duration::from_secs);
+                seconds.or_else(|| {
+                    let duration: jiff::SignedDuration = text.parse().ok()?;
+                    Duration::try_from(duration).ok()
+                })
+            }
+            _ => None,
+        };
+        let duration = duration.filter(|duration| *duration <= LONGEST);
+        if duration.is_none() {
+            let message = format!("expected a time span, found {}", describe(value));
+            let hint = "write a number and a unit, such as 90s, 10m or 1h30m".to_owned();
+            self.problem(path, message, Some(hint));
+        }
+        duration
     }
 
     /// A flag: a boolean or its name as a string.
@@ -293,13 +386,7 @@ impl<'a> Reader<'a> {
                 hint,
             }) => {
                 let hint = hint.or_else(|| quoting_hint(&text));
-                self.problems.push(DocumentProblem {
-                    path: path.to_string(),
-                    position: self.positions.value(path),
-                    expression: Some(Snippet { text, span }),
-                    message,
-                    hint,
-                });
+                self.problem_within(path, &text, span, message, hint);
                 None
             }
         }
