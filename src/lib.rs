@@ -32,6 +32,7 @@
 //! | [`causes`] | an error, its causes and its remedy on one line |
 //! | [`event_listener`] | what asks for a resync: the start, Port, the schedule |
 //! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
+//! | [`document`] | what people write as YAML or JSON: values, places, everything that is wrong at once |
 //! | [`resource_config`] | the mapping document: kinds, selectors, expressions; checked whole |
 //! | [`source`] | which lists the mapping needs, each fetched once; enrichment; whole lists |
 //! | [`mapping`] | raw objects to entities; pure, no I/O and no clock |
@@ -39,6 +40,7 @@
 //! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
+//! | [`reconcile`] | public incidents follow on-call incidents: desired, observed, plan, apply |
 //! | [`store`] | the local state database: the history of runs, the trail of incident sync |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
@@ -51,7 +53,8 @@
 //!   asks for. Who runs resyncs is handed what it hears.
 //! - `source` → `api::{statuspage, pagerduty, opsgenie}`, `resource_config`, `mapping` and
 //!   `jq` for the types of what it hands on.
-//! - `mapping` → `resource_config`, `jq`; `resource_config` → `jq`.
+//! - `mapping` → `resource_config`, `document`, `jq`; `resource_config` → `document`, `jq`;
+//!   `document` → `jq`.
 //! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
 //! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.
 //! - `telemetry` → `api::port`, to ship log lines; all log through it, and tell it the
@@ -68,10 +71,12 @@ pub mod catalog;
 pub mod causes;
 pub mod cli;
 pub mod commands;
+pub mod document;
 pub mod event_listener;
 pub mod http;
 pub mod jq;
 pub mod mapping;
+pub mod reconcile;
 pub mod resource_config;
 pub mod sandbox;
 pub mod settings;

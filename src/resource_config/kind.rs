@@ -9,14 +9,11 @@
 
 use std::fmt;
 
-use super::{
-    reader::nearest,
-    selector::{
-        EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, OpsgenieSearch,
-        SchedulesSelector, ServicesSelector,
-    },
+use super::selector::{
+    EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, OpsgenieSearch,
+    SchedulesSelector, ServicesSelector,
 };
-use crate::settings::SourceName;
+use crate::{document::nearest, settings::SourceName};
 
 /// A kind of raw object, with what its selector asks for. Displays as the
 /// kind's own name, without a source in front.

@@ -15,9 +15,6 @@
 
 mod kind;
 mod parse;
-mod position;
-mod problem;
-mod reader;
 mod resource;
 mod selector;
 mod template;
@@ -28,15 +25,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 pub use kind::{Kind, OpsgenieKind, PagerdutyKind, StatuspageKind};
 pub use parse::{parse_text, parse_value};
-pub use position::Position;
-pub use problem::{InvalidMapping, MappingProblem, Snippet};
 pub use selector::{
     Comparison, EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, Operator,
     OpsgenieSearch, SchedulesSelector, ServicesSelector,
 };
 pub use template::{Search, SearchRule, SearchValue, Template};
 
-use crate::jq::{Filter, Step};
+pub use crate::document::Expression;
+use crate::jq::Step;
 
 /// The whole document, ready to be used.
 #[derive(Clone, Debug)]
@@ -68,14 +64,6 @@ pub struct ResourceConfig {
     pub query: Expression,
     pub items_to_parse: Option<ItemsToParse>,
     pub mapping: EntityMapping,
-}
-
-/// A compiled expression and where it stands.
-#[derive(Clone)]
-pub struct Expression {
-    /// For messages: `resources[3].port.entity.mappings.properties.startDate`.
-    pub path: String,
-    pub filter: Arc<Filter>,
 }
 
 /// Makes several raw objects of one: an array's elements, each beside a copy
@@ -176,11 +164,5 @@ impl EntityMapping {
                 .iter()
                 .chain(&self.relations)
                 .any(|(_, template)| template.may_read(path))
-    }
-}
-
-impl std::fmt::Debug for Expression {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {}", self.path, self.filter.text())
     }
 }

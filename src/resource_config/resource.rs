@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    EntityMapping, Expression, ItemsToParse, ResourceConfig, kind,
-    position::Path,
-    reader::Reader,
-    selector,
+    EntityMapping, Expression, ItemsToParse, ResourceConfig, kind, selector,
     template::{Search, SearchRule, SearchValue, Template},
 };
-use crate::settings::SourceName;
+use crate::{
+    document::{Path, Reader},
+    settings::SourceName,
+};
 
 /// The resource config, or None when something in it was noted as a problem.
 pub(super) fn read(

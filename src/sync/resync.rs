@@ -36,9 +36,10 @@ use crate::catalog::{
     delete_stale,
 };
 use crate::causes::with_hint;
+use crate::document::InvalidDocument;
 use crate::jq;
 use crate::mapping::{Mapped, map_batch};
-use crate::resource_config::{self, InvalidMapping, MappingDocument, ResourceConfig};
+use crate::resource_config::{self, MappingDocument, ResourceConfig};
 use crate::settings::SourceName;
 use crate::source::{Dataset, Pages, Source, SourceError};
 
@@ -85,7 +86,7 @@ pub enum ResyncError {
 
     /// The mapping is wrong.
     #[error(transparent)]
-    Invalid(#[from] InvalidMapping),
+    Invalid(#[from] InvalidDocument),
 }
 
 impl ResyncError {

@@ -12,11 +12,8 @@ mod opsgenie;
 
 pub use opsgenie::{Comparison, Operator, OpsgenieSearch};
 
-use super::{
-    kind::{Kind, KindName, PagerdutyKind},
-    position::Path,
-    reader::{Reader, nearest},
-};
+use super::kind::{Kind, KindName, PagerdutyKind};
+use crate::document::{Path, Reader, nearest};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicesSelector {

@@ -1,4 +1,4 @@
-//! What is wrong with a mapping document, told so that it can be put right at
+//! What is wrong with a document, told so that it can be put right at
 //! once: where, which expression, what about it, and the remedy.
 //!
 //! Drawn by hand rather than as a compiler would: an expression is one value
@@ -12,15 +12,15 @@ use super::position::Position;
 
 /// A document that cannot be used, with everything that is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidMapping {
+pub struct InvalidDocument {
     /// The file, or where else the document came from.
     pub origin: String,
     /// In the order of the document.
-    pub problems: Vec<MappingProblem>,
+    pub problems: Vec<DocumentProblem>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MappingProblem {
+pub struct DocumentProblem {
     /// Empty for the document as a whole.
     pub path: String,
     /// None when the document has no text (Port stores values, not text).
@@ -37,9 +37,9 @@ pub struct Snippet {
     pub span: Option<Range<usize>>,
 }
 
-impl std::error::Error for InvalidMapping {}
+impl std::error::Error for InvalidDocument {}
 
-impl fmt::Display for InvalidMapping {
+impl fmt::Display for InvalidDocument {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = match self.problems.len() {
             1 => "1 problem".to_owned(),
@@ -54,7 +54,7 @@ impl fmt::Display for InvalidMapping {
     }
 }
 
-impl MappingProblem {
+impl DocumentProblem {
     fn write(&self, formatter: &mut fmt::Formatter<'_>, origin: &str) -> fmt::Result {
         formatter.write_str("  ")?;
         if let Some(position) = self.position {

@@ -4,25 +4,42 @@
 //! Every method that finds a mistake notes it and answers `None`; the caller
 //! goes on with the rest. A document is only used when nothing was noted.
 
+use std::{ops::Range, time::Duration};
+
 use serde_json::{Map, Value};
 
 use super::{
-    Expression,
+    Expression, InvalidDocument,
     position::{Path, Position, Positions},
-    problem::{MappingProblem, Snippet},
+    problem::{DocumentProblem, Snippet},
+    text,
 };
 use crate::jq::{CompileError, Jq};
 
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     jq: &'a Jq,
-    pub(super) origin: &'a str,
+    origin: &'a str,
     positions: Positions,
-    pub(super) problems: Vec<MappingProblem>,
-    pub(super) warnings: Vec<String>,
+    problems: Vec<DocumentProblem>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(jq: &'a Jq, origin: &'a str, positions: Positions) -> Self {
+    /// A reader of a document as people write it, YAML or JSON, and its value;
+    /// no value when the text is neither, which is then noted.
+    pub(crate) fn of_text(jq: &'a Jq, origin: &'a str, text: &str) -> (Self, Option<Value>) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut reader = Self::new(jq, origin, Positions::of_text(text));
+        let value = text::value(text, &mut reader);
+        (reader, value)
+    }
+
+    /// A reader of a document that has no text, only values.
+    pub(crate) fn of_value(jq: &'a Jq, origin: &'a str) -> Self {
+        Self::new(jq, origin, Positions::default())
+    }
+
+    fn new(jq: &'a Jq, origin: &'a str, positions: Positions) -> Self {
         let mut reader = Self {
             jq,
             origin,
@@ -31,7 +48,7 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
         };
         for duplicate in std::mem::take(&mut reader.positions.duplicates) {
-            reader.problems.push(MappingProblem {
+            reader.problems.push(DocumentProblem {
                 path: duplicate.path.to_string(),
                 position: Some(duplicate.position),
                 expression: None,
@@ -45,17 +62,53 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    pub(super) fn problem(
+    /// What was read and the warnings, unless nothing was or anything was noted.
+    pub(crate) fn finish<T>(
+        mut self,
+        read: Option<T>,
+    ) -> Result<(T, Vec<String>), InvalidDocument> {
+        self.problems.sort_by_key(|problem| problem.position);
+        match read {
+            Some(read) if self.problems.is_empty() => Ok((read, self.warnings)),
+            _ => Err(InvalidDocument {
+                origin: self.origin.to_owned(),
+                problems: self.problems,
+            }),
+        }
+    }
+
+    pub(crate) fn problem(
         &mut self,
         path: &Path,
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.problems.push(MappingProblem {
+        self.problems.push(DocumentProblem {
             path: path.to_string(),
             position: self.positions.value(path),
             expression: None,
             message: message.into(),
+            hint,
+        });
+    }
+
+    /// A problem of a text of the document, with the bytes of it that are to blame.
+    pub(crate) fn problem_within(
+        &mut self,
+        path: &Path,
+        text: &str,
+        span: Option<Range<usize>>,
+        message: String,
+        hint: Option<String>,
+    ) {
+        self.problems.push(DocumentProblem {
+            path: path.to_string(),
+            position: self.positions.value(path),
+            expression: Some(Snippet {
+                text: text.to_owned(),
+                span,
+            }),
+            message,
             hint,
         });
     }
@@ -70,7 +123,7 @@ impl<'a> Reader<'a> {
         let message = message
             .rfind(" at line ")
             .map_or(message, |end| &message[..end]);
-        self.problems.push(MappingProblem {
+        self.problems.push(DocumentProblem {
             path: String::new(),
             position,
             expression: None,
@@ -79,7 +132,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    pub(super) fn warning(&mut self, path: &Path, message: &str) {
+    pub(crate) fn warning(&mut self, path: &Path, message: &str) {
         let place = match self.positions.key(path) {
             Some(position) => format!("{}:{position}: ", self.origin),
             None => format!("{}: ", self.origin),
@@ -96,7 +149,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An object; absent and null are an empty one.
-    pub(super) fn object<'v>(
+    pub(crate) fn object<'v>(
         &mut self,
         path: &Path,
         value: Option<&'v Value>,
@@ -112,7 +165,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a key that has to be there and is not.
-    pub(super) fn missing(&mut self, parent: &Path, key: &str, object: &Map<String, Value>) {
+    pub(crate) fn missing(&mut self, parent: &Path, key: &str, object: &Map<String, Value>) {
         let misspelt = object
             .keys()
             .find(|sibling| nearest(sibling, &[key]).is_some());
@@ -121,7 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An object that has to be there.
-    pub(super) fn required_object<'v>(
+    pub(crate) fn required_object<'v>(
         &mut self,
         parent: &Path,
         key: &str,
@@ -137,7 +190,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Warns of keys that nothing reads, naming the one that was perhaps meant.
-    pub(super) fn known_keys(&mut self, path: &Path, object: &Map<String, Value>, known: &[&str]) {
+    pub(crate) fn known_keys(&mut self, path: &Path, object: &Map<String, Value>, known: &[&str]) {
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
             let meant = nearest(key, known)
                 .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
@@ -148,8 +201,78 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Refuses keys that nothing reads, naming the one that was perhaps meant.
+    pub(crate) fn refuse_unknown_keys(
+        &mut self,
+        path: &Path,
+        object: &Map<String, Value>,
+        known: &[&str],
+    ) {
+        for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
+            let hint = match nearest(key, known) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("known are {}", known.join(", ")),
+            };
+            let path = path.key(key);
+            self.problems.push(DocumentProblem {
+                path: path.to_string(),
+                position: self.positions.key(&path),
+                expression: None,
+                message: format!("there is no key `{key}` here"),
+                hint: Some(hint),
+            });
+        }
+    }
+
+    /// One of a closed list of words.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        path: &Path,
+        value: Option<&Value>,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let written = self.string(path, value)?;
+        let found = words.iter().find(|(word, _)| *word == written);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let hint = nearest(&written, &known).map(|word| format!("did you mean `{word}`?"));
+            let message = match known.as_slice() {
+                [only] => format!("expected `{only}`, found `{written}`"),
+                several => format!("expected one of {}, found `{written}`", several.join(", ")),
+            };
+            self.problem(path, message, hint);
+        }
+        found.map(|(_, chosen)| *chosen)
+    }
+
+    /// A time span: `90s`, `10m`, `1h30m`, or a whole number of seconds.
+    pub(crate) fn duration(&mut self, path: &Path, value: Option<&Value>) -> Option<Duration> {
+        // Far longer than anybody waits, and short enough to calculate with.
+        const LONGEST: Duration = Duration::from_hours(366 * 24);
+        let value = value.filter(|value| !value.is_null())?;
+        let duration = match value {
+            Value::Number(number) => number.as_u64().map(Duration::from_secs),
+            Value::String(text) => {
+                let text = text.trim();
+                let seconds = text.parse().ok().map(Duration::from_secs);
+                seconds.or_else(|| {
+                    let duration: jiff::SignedDuration = text.parse().ok()?;
+                    Duration::try_from(duration).ok()
+                })
+            }
+            _ => None,
+        };
+        let duration = duration.filter(|duration| *duration <= LONGEST);
+        if duration.is_none() {
+            let message = format!("expected a time span, found {}", describe(value));
+            let hint = "write a number and a unit, such as 90s, 10m or 1h30m".to_owned();
+            self.problem(path, message, Some(hint));
+        }
+        duration
+    }
+
     /// A flag: a boolean or its name as a string.
-    pub(super) fn boolean(&mut self, path: &Path, value: Option<&Value>, default: bool) -> bool {
+    pub(crate) fn boolean(&mut self, path: &Path, value: Option<&Value>, default: bool) -> bool {
         match value {
             None | Some(Value::Null) => return default,
             Some(Value::Bool(flag)) => return *flag,
@@ -167,7 +290,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number, or one written as a string.
-    pub(super) fn whole_number(&mut self, path: &Path, value: Option<&Value>) -> Option<u32> {
+    pub(crate) fn whole_number(&mut self, path: &Path, value: Option<&Value>) -> Option<u32> {
         let number = match value? {
             Value::Null => return None,
             Value::Number(number) => number.as_u64().or_else(|| {
@@ -187,7 +310,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A share between 0 and 1.
-    pub(super) fn share(&mut self, path: &Path, value: Option<&Value>, default: f64) -> f64 {
+    pub(crate) fn share(&mut self, path: &Path, value: Option<&Value>, default: f64) -> f64 {
         let share = match value {
             None | Some(Value::Null) => return default,
             Some(Value::Number(number)) => number.as_f64(),
@@ -213,7 +336,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string; numbers and booleans are taken as their text.
-    pub(super) fn string(&mut self, path: &Path, value: Option<&Value>) -> Option<String> {
+    pub(crate) fn string(&mut self, path: &Path, value: Option<&Value>) -> Option<String> {
         match value? {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
@@ -227,7 +350,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of strings; a single one is a list of one.
-    pub(super) fn strings(&mut self, path: &Path, value: Option<&Value>) -> Option<Vec<String>> {
+    pub(crate) fn strings(&mut self, path: &Path, value: Option<&Value>) -> Option<Vec<String>> {
         match value? {
             Value::Null => None,
             Value::Array(items) => Some(
@@ -242,7 +365,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An expression; a boolean or a number stands for the expression of that text.
-    pub(super) fn expression(&mut self, path: &Path, value: &Value) -> Option<Expression> {
+    pub(crate) fn expression(&mut self, path: &Path, value: &Value) -> Option<Expression> {
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Bool(flag) => flag.to_string(),
@@ -263,27 +386,21 @@ impl<'a> Reader<'a> {
                 hint,
             }) => {
                 let hint = hint.or_else(|| quoting_hint(&text));
-                self.problems.push(MappingProblem {
-                    path: path.to_string(),
-                    position: self.positions.value(path),
-                    expression: Some(Snippet { text, span }),
-                    message,
-                    hint,
-                });
+                self.problem_within(path, &text, span, message, hint);
                 None
             }
         }
     }
 
     /// The text that an expression always gives, when it is a string literal.
-    pub(super) fn literal(&self, text: &str) -> Option<String> {
+    pub(crate) fn literal(&self, text: &str) -> Option<String> {
         let is_quoted = text.trim_start().starts_with(['"', '\'']);
         let filter = is_quoted.then(|| self.jq.compile(text).ok()).flatten()?;
         filter.literal().map(str::to_owned)
     }
 
     /// An expression that has to be there.
-    pub(super) fn required_expression(
+    pub(crate) fn required_expression(
         &mut self,
         parent: &Path,
         key: &str,
@@ -299,7 +416,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An expression that may be left away.
-    pub(super) fn optional_expression(
+    pub(crate) fn optional_expression(
         &mut self,
         path: &Path,
         value: Option<&Value>,
@@ -319,7 +436,7 @@ fn quoting_hint(text: &str) -> Option<String> {
 }
 
 /// The known name that is most like what was written, when one is like it at all.
-pub(super) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|name| {
