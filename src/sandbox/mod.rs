@@ -106,10 +106,10 @@ impl Sandbox {
         let company = Arc::new(Company::new(options.dataset, options.seed, clock.now()));
         // A large company takes a while to make up; nobody else has to wait for that.
         let (pages, duties) = (Arc::clone(&company), Arc::clone(&company));
-        let founder = clock.clone();
+        let (founder, publisher) = (clock.clone(), clock.clone());
         let (statuspage, pagerduty, mut opsgenie) = tokio::try_join!(
             tokio::task::spawn_blocking(move || {
-                let mut world = Statuspage::new();
+                let mut world = Statuspage::new(publisher);
                 pages.fill_statuspage(&mut world);
                 world
             }),
