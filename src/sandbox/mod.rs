@@ -106,7 +106,7 @@ impl Sandbox {
         let company = Arc::new(Company::new(options.dataset, options.seed, clock.now()));
         // A large company takes a while to make up; nobody else has to wait for that.
         let (pages, duties) = (Arc::clone(&company), Arc::clone(&company));
-        let (founder, publisher) = (clock.clone(), clock.clone());
+        let (founder, publisher, keeper) = (clock.clone(), clock.clone(), clock.clone());
         let (statuspage, pagerduty, mut opsgenie) = tokio::try_join!(
             tokio::task::spawn_blocking(move || {
                 let mut world = Statuspage::new(publisher);
@@ -119,7 +119,7 @@ impl Sandbox {
                 world
             }),
             tokio::task::spawn_blocking(move || {
-                let mut world = Opsgenie::new();
+                let mut world = Opsgenie::new(keeper);
                 duties.fill_opsgenie(&mut world);
                 world
             }),
