@@ -158,6 +158,24 @@ impl Statuspage {
         self.table_mut(kind).insert(object);
     }
 
+    /// The components that no unresolved incident and no maintenance concerns,
+    /// page after page.
+    pub(super) fn free_components(&self) -> Vec<String> {
+        let incidents = self.table("incident").rows();
+        let held: BTreeSet<&str> = incidents
+            .filter(|row| {
+                let over = ["resolved", "postmortem", "completed"];
+                !over.contains(&row.facts.status.as_str())
+            })
+            .flat_map(|row| row.facts.components.iter().map(|(id, _)| id.as_str()))
+            .collect();
+        self.table("component")
+            .rows()
+            .filter(|row| row.facts.status == "operational" && !held.contains(row.id.as_str()))
+            .map(|row| row.id.clone())
+            .collect()
+    }
+
     fn table(&self, kind: &str) -> &Table<Object> {
         self.tables
             .get(kind)
