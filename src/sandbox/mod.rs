@@ -103,24 +103,28 @@ impl Sandbox {
 
     /// Starts the vendors with their own idea of what time it is.
     pub async fn start_at(options: SandboxOptions, clock: Clock) -> io::Result<Self> {
-        let company = Arc::new(Company::new(options.dataset, options.seed, clock.now()));
         // A large company takes a while to make up; nobody else has to wait for that.
-        let (pages, duties) = (Arc::clone(&company), Arc::clone(&company));
         let founder = clock.clone();
-        let (statuspage, pagerduty, mut opsgenie) = tokio::try_join!(
+        let (company, statuspage) = tokio::task::spawn_blocking(move || {
+            let company = Company::new(options.dataset, options.seed, founder.now());
+            let mut world = Statuspage::new(founder);
+            company.fill_statuspage(&mut world);
+            (Arc::new(company), world)
+        })
+        .await?;
+        // What monitors watch are the components of the pages.
+        let watched = Arc::new(statuspage.free_components());
+        let (duties, watched_too) = (Arc::clone(&company), Arc::clone(&watched));
+        let (first, second) = (clock.clone(), clock.clone());
+        let (pagerduty, mut opsgenie) = tokio::try_join!(
             tokio::task::spawn_blocking(move || {
-                let mut world = Statuspage::new();
-                pages.fill_statuspage(&mut world);
+                let mut world = Pagerduty::new(first);
+                company.fill_pagerduty(&watched, &mut world);
                 world
             }),
             tokio::task::spawn_blocking(move || {
-                let mut world = Pagerduty::new(founder);
-                company.fill_pagerduty(&mut world);
-                world
-            }),
-            tokio::task::spawn_blocking(move || {
-                let mut world = Opsgenie::new();
-                duties.fill_opsgenie(&mut world);
+                let mut world = Opsgenie::new(second);
+                duties.fill_opsgenie(&watched_too, &mut world);
                 world
             }),
         )?;

@@ -21,7 +21,7 @@ pub(super) struct Row<F> {
 }
 
 impl<F: Facts> Row<F> {
-    fn new(id: String, object: &Value) -> Self {
+    pub(super) fn new(id: String, object: &Value) -> Self {
         Self {
             id,
             text: object.to_string().into_boxed_str(),

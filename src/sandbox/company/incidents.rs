@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::pagerduty::Pagerduty;
 use super::organisation::{Organisation, Service, head, with};
 use super::random::Random;
+use super::tags::{Style, Tagged, Tags};
 use super::{Company, DAY, HOUR};
 
 /// The listing's default range is a month; what counts as recent stays well
@@ -34,11 +35,13 @@ impl State {
 pub(super) fn fill(
     company: &Company,
     organisation: &Organisation,
+    watched: &[String],
     random: &mut Random,
     world: &mut Pagerduty,
 ) {
     let plan = &company.plan;
     let mut ages = Vec::new();
+    let mut opened = 0;
     for (count, (from, to), open) in [
         (plan.resolved.0, RECENT, false),
         (plan.resolved.1, OLD, false),
@@ -46,10 +49,12 @@ pub(super) fn fill(
         (plan.open.1, OLD, true),
     ] {
         for _ in 0..count {
-            let state = match (open, random.once_in(3)) {
-                (false, _) => State::Resolved,
-                (true, true) => State::Triggered,
-                (true, false) => State::Acknowledged,
+            opened += usize::from(open);
+            // Of the open ones there is at least one in each state.
+            let state = match (opened, random.once_in(3)) {
+                _ if !open => State::Resolved,
+                (1, _) | (3.., true) => State::Triggered,
+                _ => State::Acknowledged,
             };
             ages.push((random.between(from, to), state));
         }
@@ -57,9 +62,16 @@ pub(super) fn fill(
     // Incidents are numbered in the order in which they happened.
     ages.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
     let mut worst: BTreeMap<&str, (&Service, bool)> = BTreeMap::new();
+    let mut tags = Tags::new(watched, 0);
+    let (mut triggered, mut acknowledged) = (0.., 0..);
     for (number, (age, state)) in (100..).zip(ages) {
         // The last service never had an incident.
         let service = random.pick(&organisation.services[..organisation.services.len() - 1]);
+        let turn = match state {
+            State::Resolved => None,
+            State::Triggered => triggered.next(),
+            State::Acknowledged => acknowledged.next(),
+        };
         incident(
             company,
             organisation,
@@ -67,6 +79,7 @@ pub(super) fn fill(
             number,
             age,
             state,
+            turn.and_then(|turn| tags.of(turn)).as_ref(),
             random,
             world,
         );
@@ -97,6 +110,7 @@ fn incident(
     number: i64,
     age: i64,
     state: State,
+    tagged: Option<&Tagged>,
     random: &mut Random,
     world: &mut Pagerduty,
 ) {
@@ -112,7 +126,7 @@ fn incident(
     let open = state != State::Resolved;
     let acknowledged = state == State::Acknowledged;
     let at = created.to_string();
-    let entry = trigger(company, service, &id, &title, &at, random);
+    let entry = trigger(company, service, &id, &title, &at, tagged, random);
     let entry_reference = json!({
         "id": entry["id"], "type": "trigger_log_entry_reference", "summary": entry["summary"],
         "self": entry["self"], "html_url": entry["html_url"],
@@ -177,11 +191,18 @@ fn trigger(
     incident: &str,
     title: &str,
     at: &str,
+    tagged: Option<&Tagged>,
     random: &mut Random,
 ) -> Value {
     let monitor = random.pick(&company.words.monitors).as_str();
     let id = random.upper_id("R", 25);
-    let (summary, agent, channel) = match random.below(4) {
+    let way = random.below(4);
+    let way = match tagged.map(|tagged| tagged.style) {
+        None => way,
+        Some(Style::Mail) => 1,
+        Some(Style::Text | Style::List) => 2,
+    };
+    let (summary, agent, channel) = match way {
         0 => (
             "Triggered through the website.".to_owned(),
             random.pick(&service.members).clone(),
@@ -197,7 +218,7 @@ fn trigger(
             json!({
                 "type": "email", "summary": title, "subject": title, "body_content_type": "text/plain",
                 "to": "alerts@halyard.pagerduty.example.com", "from": "monitor@example.com",
-                "body": format!("{title}\n\nComponent: {}", random.id(12)), "body_omitted": false,
+                "body": format!("{title}\n\n{}", lines(tagged, random)), "body_omitted": false,
             }),
         ),
         _ => (
@@ -209,7 +230,7 @@ fn trigger(
             ),
             json!({
                 "type": "api", "summary": title, "service_key": null, "incident_key": random.id(12),
-                "details": {"tags": "env:production,team:halyard", "priority": "normal"},
+                "details": {"tags": tags_of(tagged), "priority": "normal"},
                 "details_omitted": false,
             }),
         ),
@@ -226,6 +247,33 @@ fn trigger(
         },
         "teams": [service.team], "contexts": [], "event_details": {"description": title},
     })
+}
+
+/// What a monitor's tags are: one text, or a list.
+fn tags_of(tagged: Option<&Tagged>) -> Value {
+    let mut tags = vec!["env:production".to_owned(), "team:halyard".to_owned()];
+    let components = tagged.map(|tagged| tagged.components.as_slice());
+    let components = components.unwrap_or_default();
+    if let Some(Style::List) = tagged.map(|tagged| tagged.style) {
+        tags.extend(components.iter().map(|id| format!("component_{id}")));
+        return tags.into();
+    }
+    tags.extend(components.iter().map(|id| format!("component:{id}")));
+    tags.join(",").into()
+}
+
+/// The lines of an e-mail that name components. Those of an untagged one name
+/// one that is on no page, as happens when a component is deleted and its
+/// monitors are not.
+fn lines(tagged: Option<&Tagged>, random: &mut Random) -> String {
+    match tagged {
+        None => format!("Component: {}", random.id(12)),
+        Some(tagged) => {
+            let lines = tagged.components.iter();
+            let lines: Vec<_> = lines.map(|id| format!("Component: {id}")).collect();
+            lines.join("\n")
+        }
+    }
 }
 
 fn agent(name: &str, kind: &str, random: &mut Random) -> Value {

@@ -11,13 +11,16 @@
 //! It is awkward where real companies are: people who left but stand in a
 //! schedule, on-calls that never end, services that nobody watches, updates
 //! that name no components, texts in several scripts. But it is legal: Port
-//! accepts everything that the default mapping makes of it.
+//! accepts everything that the default mapping makes of it. Some of what is
+//! open names components of the status pages, as monitors are told to, so that
+//! there is something to tell customers.
 
 mod incidents;
 mod opsgenie;
 mod organisation;
 mod random;
 mod status;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -154,23 +157,25 @@ impl Company {
         status::fill(self, &mut Random::new(self.seed, 1), world);
     }
 
-    /// Fills the PagerDuty account.
-    pub(super) fn fill_pagerduty(&self, world: &mut Pagerduty) {
+    /// Fills the PagerDuty account. `watched` are the components that incidents
+    /// may be tagged with.
+    pub(super) fn fill_pagerduty(&self, watched: &[String], world: &mut Pagerduty) {
         for (endpoint, object) in example(PAGERDUTY_EXAMPLE) {
             world.insert(&endpoint, &object);
         }
         let mut random = Random::new(self.seed, 2);
         let organisation = organisation::fill(self, &mut random, world);
-        incidents::fill(self, &organisation, &mut random, world);
+        incidents::fill(self, &organisation, watched, &mut random, world);
     }
 
-    /// Fills the Opsgenie account.
-    pub(super) fn fill_opsgenie(&self, world: &mut Opsgenie) {
+    /// Fills the Opsgenie account. `watched` are the components that alerts may
+    /// be tagged with.
+    pub(super) fn fill_opsgenie(&self, watched: &[String], world: &mut Opsgenie) {
         for (kind, object) in example(OPSGENIE_EXAMPLE) {
             opsgenie::insert(world, &kind, &object);
         }
         let mut random = Random::new(self.seed, 3);
-        opsgenie::fill(self, &mut random, world);
+        opsgenie::fill(self, watched, &mut random, world);
     }
 
     /// So long before the sandbox's present, to the second.

@@ -9,7 +9,8 @@ use super::super::chassis::Simulator;
 use super::super::opsgenie::Opsgenie;
 use super::super::pagerduty::Pagerduty;
 use super::super::statuspage::Statuspage;
-use super::super::{Sandbox, SandboxOptions};
+use super::super::tests::{opsgenie_caller, pagerduty_caller};
+use super::super::{DatasetSize, Sandbox, SandboxOptions};
 
 async fn sandbox() -> (Simulator<Statuspage>, Simulator<Pagerduty>) {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
@@ -357,5 +358,66 @@ async fn the_people_and_services_of_opsgenie_are_those_of_pagerduty() {
         let strangers = opsgenie.difference(&pagerduty).count();
         assert!(strangers <= examples, "{kind}: {strangers}");
         assert!(opsgenie.len() > strangers);
+    }
+}
+
+/// The components that a text names, as monitors are told to name them.
+fn components_in(text: &str) -> BTreeSet<String> {
+    let pattern = regex::Regex::new(r"[Cc]omponent[:_] ?(\w+)").unwrap();
+    let found = pattern.captures_iter(text).map(|found| found[1].to_owned());
+    found.collect()
+}
+
+#[tokio::test]
+async fn some_of_what_is_open_names_components_of_the_pages_in_every_size_and_for_every_seed() {
+    let small = (1..=6).map(|seed| (DatasetSize::Small, seed));
+    for (dataset, seed) in small.chain([(DatasetSize::Medium, 1), (DatasetSize::Large, 1)]) {
+        let options = SandboxOptions {
+            dataset,
+            seed,
+            ..SandboxOptions::default()
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        let free = sandbox.statuspage.world(|world| world.free_components());
+        let named = |tags: &str| -> usize {
+            let named = components_in(tags);
+            let free = named.iter().filter(|id| free.contains(id));
+            free.count()
+        };
+        let pagerduty = pagerduty_caller(&sandbox);
+        for status in ["acknowledged", "triggered"] {
+            let path = format!("/incidents?date_range=all&limit=100&statuses[]={status}");
+            let path = format!("{path}&include[]=first_trigger_log_entries");
+            let list = pagerduty.get(&path).await.body;
+            let channels = list["incidents"].as_array().unwrap().iter();
+            let channels = channels.map(|one| &one["first_trigger_log_entry"]["channel"]);
+            let mut ways = BTreeSet::new();
+            for channel in channels {
+                let (way, tags) = match (&channel["details"]["tags"], &channel["body"]) {
+                    (Value::String(tags), _) => ("text", tags.clone()),
+                    (tags @ Value::Array(_), _) => ("list", tags.to_string()),
+                    (_, body) => ("mail", body.to_string()),
+                };
+                if named(&tags) > 0 {
+                    ways.insert(way);
+                }
+            }
+            assert!(!ways.is_empty(), "{dataset:?} with seed {seed}: {status}");
+            assert!(
+                ways.len() == 3 || dataset == DatasetSize::Small,
+                "{dataset:?}: {ways:?}"
+            );
+        }
+        let opsgenie = opsgenie_caller(&sandbox);
+        for acknowledged in [true, false] {
+            let query = format!("status:open%20AND%20acknowledged:{acknowledged}");
+            let path = format!("/v2/alerts?limit=100&order=asc&query={query}");
+            let list = opsgenie.get(&path).await.body;
+            let mut alerts = list["data"].as_array().unwrap().iter();
+            assert!(
+                alerts.any(|one| named(&one["tags"].to_string()) > 0),
+                "{dataset:?} with seed {seed}: {acknowledged}"
+            );
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! empty list.
 
 mod access;
+mod course;
 mod lists;
 mod parameters;
 mod search;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::chassis::{RateLimit, Reply, Request, Simulator, Usage, World};
+use super::clock::Clock;
 use super::objects;
 use super::table::{Facts, Row, Table, instant_at, text_at};
 
@@ -47,6 +49,7 @@ pub struct Opsgenie {
     /// What each key may not read.
     keys: BTreeMap<String, BTreeSet<String>>,
     tables: BTreeMap<&'static str, Table<Object>>,
+    clock: Clock,
     /// User names of who is on call now, by schedule.
     oncalls: BTreeMap<String, Vec<String>>,
     /// Alerts of incidents, by incident, beside those whose alias says so.
@@ -114,10 +117,11 @@ const KINDS: [(&str, &str); 6] = [
 ];
 
 impl Opsgenie {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
             keys: BTreeMap::from([(API_TOKEN.to_owned(), BTreeSet::new())]),
             tables: KINDS.map(|(kind, _)| (kind, Table::default())).into(),
+            clock,
             oncalls: BTreeMap::new(),
             associated: BTreeMap::new(),
             pages_at: String::new(),

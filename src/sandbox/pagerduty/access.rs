@@ -70,6 +70,7 @@ impl Simulator<Pagerduty> {
                 *table = Table::default();
             }
             world.custom_fields.clear();
+            world.large_channels.clear();
         });
     }
 

@@ -70,10 +70,16 @@ impl Pagerduty {
         include: &[&str],
     ) -> Cow<'a, str> {
         let hides = SHOWN_ON_REQUEST.iter().any(|(of, _, _)| *of == endpoint);
-        if include.is_empty() && !(hides && shows_hidden(endpoint, &row.text)) {
+        let large = endpoint == "log_entries"
+            && self.large_channels.contains(&row.id)
+            && !include.contains(&"channels");
+        if include.is_empty() && !large && !(hides && shows_hidden(endpoint, &row.text)) {
             return Cow::Borrowed(&row.text);
         }
         let mut object = row.object();
+        if large {
+            leave_out(&mut object);
+        }
         for (of, name, path) in INCLUDES {
             if of == endpoint && include.contains(&name) {
                 self.expand(&mut object, path);
@@ -124,7 +130,24 @@ impl Pagerduty {
             _ if kind.ends_with("notification_rule") => "notification_rules",
             _ => return None,
         };
-        self.tables.get(endpoint)?.get(text_at(reference, "id"))
+        let id = text_at(reference, "id");
+        let mut full = self.tables.get(endpoint)?.get(id)?;
+        if endpoint == "log_entries" && self.large_channels.contains(id) {
+            leave_out(&mut full);
+        }
+        Some(full)
+    }
+}
+
+/// Takes what is large out of the channel of a log entry, and says so.
+fn leave_out(entry: &mut Value) {
+    let Some(channel) = entry.get_mut("channel").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (field, flag) in [("details", "details_omitted"), ("body", "body_omitted")] {
+        if channel.shift_remove(field).is_some() {
+            channel.insert(flag.to_owned(), true.into());
+        }
     }
 }
 

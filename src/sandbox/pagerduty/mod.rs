@@ -4,9 +4,12 @@
 //! references, without a range or `date_range=all` only incidents of the last
 //! month, no page may reach beyond the 10,000th object, a permanent on-call
 //! has neither schedule nor start nor end, and `total` is null unless asked for.
+//! What triggered an incident may be too large for it, and is then only shown
+//! by its log entry when the channels are asked for.
 
 mod access;
 mod analytics;
+mod course;
 mod expand;
 mod lists;
 mod parameters;
@@ -23,6 +26,8 @@ use super::chassis::{RateLimit, Reply, Request, Simulator, Usage, World};
 use super::clock::Clock;
 use super::objects;
 use super::table::{Facts, Row, Table, array, instant_at, text_at};
+
+pub use self::course::AssignedVia;
 
 /// The token that opens the sandbox's account, as `Token token=` or `Bearer`.
 pub const TOKEN: &str = "sandbox-pagerduty-token-8d51f0c2e7a94b36";
@@ -49,6 +54,8 @@ pub struct Pagerduty {
     tables: BTreeMap<String, Table<Object>>,
     /// Custom field values by endpoint and identifier.
     custom_fields: BTreeMap<(String, String), Vec<Value>>,
+    /// Log entries whose channels are too large to be shown unless asked for.
+    large_channels: BTreeSet<String>,
     /// What is left of today's analytics quota; `None`: no quota is announced.
     daily_quota: Option<u32>,
 }
@@ -144,6 +151,7 @@ impl Pagerduty {
             clock,
             tables: tables.into(),
             custom_fields: BTreeMap::new(),
+            large_channels: BTreeSet::new(),
             daily_quota: None,
         }
     }

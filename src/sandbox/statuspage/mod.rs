@@ -4,10 +4,23 @@
 //! page beyond the end is an empty array, a page size above the maximum is cut
 //! down without a word, subscribers count pages from 0 where everything else
 //! counts from 1, the list of pages ignores paging, and groups show up among
-//! the components as components that are groups.
+//! the components as components that are groups. Every update of an incident
+//! tells its subscribers, nothing is recognised as a repetition, and lists may
+//! lag behind what was written.
+//!
+//! Where it is not known how lenient Statuspage is with what it is sent, this
+//! one is strict. It also watches: whoever reads [`overlaps`](Simulator::overlaps)
+//! sees every moment at which two incidents of the program held one component,
+//! however short it was.
 
+mod access;
+mod body;
+mod lists;
+mod people;
 #[cfg(test)]
 mod tests;
+mod watch;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,14 +28,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::lists::Lag;
+use self::watch::Watch;
 use super::chassis::{RateLimit, Reply, Request, Simulator, Usage, World};
+use super::clock::Clock;
 use super::objects;
 use super::table::{Facts, Row, Table, array, instant_at, text_at};
 
+pub use self::watch::Notification;
+
 /// The key that opens every page of the sandbox.
 pub const API_KEY: &str = "sandbox-statuspage-key-3f9c1e7ab2d84560";
-
-const PAGE_SIZE: usize = 100;
 
 /// 60 requests in any span of 60 seconds, per key.
 pub(super) const RATE_LIMIT: RateLimit = RateLimit {
@@ -31,6 +47,9 @@ pub(super) const RATE_LIMIT: RateLimit = RateLimit {
     rolling: true,
     enforced: false,
 };
+
+/// With this character Portolan's predecessor signed the first update of its incidents.
+const WATERMARK: char = '⛈';
 
 /// The status of a reply to a caller that asks too often: both are seen in the wild.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +67,14 @@ pub struct Statuspage {
     /// What each key may see; `None` is every page.
     keys: BTreeMap<String, Option<BTreeSet<String>>>,
     tables: BTreeMap<&'static str, Table<Object>>,
+    clock: Clock,
+    chance: fastrand::Rng,
     too_many: TooMany,
     paged_pages: bool,
+    /// How many active e-mail subscribers a page is said to have, beside those in the table.
+    crowds: BTreeMap<String, u64>,
+    lag: Lag,
+    watch: Watch,
 }
 
 struct Object {
@@ -60,6 +85,17 @@ struct Object {
     kind: String,
     endpoint_state: String,
     updates: usize,
+    /// The components of an incident, and the status that its copies of them have.
+    components: Vec<(String, String)>,
+    /// An incident that Portolan or its predecessor opened.
+    own: bool,
+}
+
+impl Object {
+    /// Whether this is an incident that goes on, and no maintenance.
+    fn unresolved(&self) -> bool {
+        !self.scheduled && !["resolved", "postmortem"].contains(&self.status.as_str())
+    }
 }
 
 impl Facts for Object {
@@ -68,6 +104,13 @@ impl Facts for Object {
             Some(Value::String(_)) => "quarantined",
             _ => "active",
         };
+        let list = |key: &str| object.get(key).and_then(Value::as_array);
+        let updates = list("incident_updates");
+        let components = list("components").into_iter().flatten();
+        let components = components.filter(|one| one.is_object());
+        let signed = updates
+            .and_then(|updates| updates.last())
+            .is_some_and(|oldest| text_at(oldest, "body").contains(WATERMARK));
         Self {
             page: text_at(object, "page_id").to_owned(),
             status: text_at(object, "status").to_owned(),
@@ -75,10 +118,11 @@ impl Facts for Object {
             scheduled: object.get("scheduled_for").is_some_and(Value::is_string),
             kind: text_at(object, "mode").to_owned(),
             endpoint_state: state.to_owned(),
-            updates: object
-                .get("incident_updates")
-                .and_then(Value::as_array)
-                .map_or(0, Vec::len),
+            updates: updates.map_or(0, Vec::len),
+            components: components
+                .map(|one| (text_at(one, "id").into(), text_at(one, "status").into()))
+                .collect(),
+            own: signed || object.pointer("/metadata/portolan").is_some(),
         }
     }
 }
@@ -92,12 +136,17 @@ const KINDS: [&str; 5] = [
 ];
 
 impl Statuspage {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
             keys: BTreeMap::from([(API_KEY.to_owned(), None)]),
             tables: KINDS.map(|kind| (kind, Table::default())).into(),
+            clock,
+            chance: fastrand::Rng::with_seed(5),
             too_many: TooMany::TooManyRequests,
             paged_pages: false,
+            crowds: BTreeMap::new(),
+            lag: Lag::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -107,6 +156,24 @@ impl Statuspage {
     /// When there is no such kind.
     pub(super) fn insert(&mut self, kind: &str, object: &Value) {
         self.table_mut(kind).insert(object);
+    }
+
+    /// The components that no unresolved incident and no maintenance concerns,
+    /// page after page.
+    pub(super) fn free_components(&self) -> Vec<String> {
+        let incidents = self.table("incident").rows();
+        let held: BTreeSet<&str> = incidents
+            .filter(|row| {
+                let over = ["resolved", "postmortem", "completed"];
+                !over.contains(&row.facts.status.as_str())
+            })
+            .flat_map(|row| row.facts.components.iter().map(|(id, _)| id.as_str()))
+            .collect();
+        self.table("component")
+            .rows()
+            .filter(|row| row.facts.status == "operational" && !held.contains(row.id.as_str()))
+            .map(|row| row.id.clone())
+            .collect()
     }
 
     fn table(&self, kind: &str) -> &Table<Object> {
@@ -127,6 +194,13 @@ impl Statuspage {
             .filter(move |row| row.facts.page == page)
     }
 
+    /// The object, when it is of that page.
+    fn row_of(&self, kind: &str, page: &str, id: &str) -> Result<&Row<Object>, Reply> {
+        let row = self.table(kind).row(id);
+        row.filter(|row| row.facts.page == page)
+            .ok_or_else(|| error(404, "Record not found"))
+    }
+
     /// The key's view of the account, or the refusal it gets.
     fn authenticate(&self, request: &Request) -> Result<Option<&BTreeSet<String>>, Reply> {
         credential(request)
@@ -135,127 +209,7 @@ impl Statuspage {
             .ok_or_else(|| error(401, "Could not authenticate"))
     }
 
-    fn pages(&self, request: &Request, visible: Option<&BTreeSet<String>>) -> Result<Reply, Reply> {
-        let pages = self
-            .table("statuspage")
-            .rows()
-            .filter(|row| visible.is_none_or(|visible| visible.contains(&row.id)));
-        if self.paged_pages {
-            return Ok(list(paged(request, "per_page", 1, pages)?));
-        }
-        Ok(list(pages.collect()))
-    }
-
-    fn below_page(&self, request: &Request, page: &str, rest: &[&str]) -> Result<Reply, Reply> {
-        match rest {
-            ["component-groups"] => Ok(list(paged(
-                request,
-                "per_page",
-                1,
-                self.of_page("component_group", page),
-            )?)),
-            ["component-groups", id] => self.single("component_group", page, id),
-            ["components"] => self.components(request, page),
-            ["components", id] => self.single("component", page, id).or_else(|refusal| {
-                self.groups_as_components(page)
-                    .into_iter()
-                    .find(|group| text_at(group, "id") == *id)
-                    .map(|group| Reply::json(200, &group))
-                    .ok_or(refusal)
-            }),
-            ["incidents"] => self.incidents(request, page, "limit", |_| true),
-            ["incidents", "unresolved"] => self.incidents(request, page, "per_page", |facts| {
-                !facts.scheduled && !["resolved", "postmortem"].contains(&facts.status.as_str())
-            }),
-            ["incidents", "active_maintenance"] => {
-                self.incidents(request, page, "per_page", |facts| {
-                    ["in_progress", "verifying"].contains(&facts.status.as_str())
-                })
-            }
-            ["incidents", "upcoming"] => self.incidents(request, page, "per_page", |facts| {
-                facts.status.as_str() == "scheduled"
-            }),
-            ["incidents", "scheduled"] => {
-                self.incidents(request, page, "per_page", |facts| facts.scheduled)
-            }
-            ["incidents", id] => self.single("incident", page, id),
-            ["subscribers"] => self.subscribers(request, page),
-            ["subscribers", id] => self.single("subscriber", page, id),
-            _ => Err(error(404, "Not found").unexpected()),
-        }
-    }
-
-    fn single(&self, kind: &str, page: &str, id: &str) -> Result<Reply, Reply> {
-        self.table(kind)
-            .row(id)
-            .filter(|row| row.facts.page == page)
-            .map(|row| Reply::raw_json(200, row.text.to_string()))
-            .ok_or_else(|| error(404, "Record not found"))
-    }
-
-    fn components(&self, request: &Request, page: &str) -> Result<Reply, Reply> {
-        let groups: Vec<String> = self
-            .groups_as_components(page)
-            .iter()
-            .map(Value::to_string)
-            .collect();
-        let components = self.of_page("component", page).map(|row| &*row.text);
-        let all = components.chain(groups.iter().map(String::as_str));
-        Ok(Reply::raw_json(
-            200,
-            array(paged(request, "per_page", 1, all)?),
-        ))
-    }
-
-    /// Each group once more, as the list of components shows it.
-    fn groups_as_components(&self, page: &str) -> Vec<Value> {
-        self.of_page("component_group", page)
-            .map(|row| {
-                let group = row.object();
-                json!({
-                    "id": row.id, "page_id": page, "group_id": null,
-                    "created_at": group["created_at"], "updated_at": group["updated_at"],
-                    "group": true, "name": group["name"], "description": group["description"],
-                    "position": group["position"], "status": "operational", "showcase": false,
-                    "only_show_if_degraded": false, "automation_email": null, "start_date": null,
-                    "components": group["components"],
-                })
-            })
-            .collect()
-    }
-
-    fn incidents(
-        &self,
-        request: &Request,
-        page: &str,
-        size: &str,
-        wanted: impl Fn(&Object) -> bool,
-    ) -> Result<Reply, Reply> {
-        let sought = request.parameter("q").map(str::to_lowercase);
-        let mut incidents: Vec<_> = self
-            .of_page("incident", page)
-            .filter(|row| wanted(&row.facts))
-            .filter(|row| {
-                sought
-                    .as_ref()
-                    .is_none_or(|sought| row.text.to_lowercase().contains(sought))
-            })
-            .collect();
-        incidents.sort_by_key(|row| std::cmp::Reverse(row.facts.created));
-        Ok(list(paged(request, size, 1, incidents.into_iter())?))
-    }
-
-    fn subscribers(&self, request: &Request, page: &str) -> Result<Reply, Reply> {
-        let kind = request.parameter("type");
-        let state = request.parameter("state").unwrap_or("active");
-        let subscribers = self
-            .of_page("subscriber", page)
-            .filter(|row| kind.is_none_or(|kind| row.facts.kind == kind))
-            .filter(|row| state == "all" || row.facts.endpoint_state == state);
-        Ok(list(paged(request, "limit", 0, subscribers)?))
-    }
-
-    fn route(&self, request: &Request) -> Result<Reply, Reply> {
+    fn route(&mut self, request: &Request) -> Result<Reply, Reply> {
         let (method, mut segments) = request.route();
         let visible = self.authenticate(request)?;
         // Any path may end in `.json`.
@@ -264,18 +218,19 @@ impl Statuspage {
         }
         match (method, segments.as_slice()) {
             ("GET", ["v1", "pages"]) => self.pages(request, visible),
-            ("GET", ["v1", "pages", page, rest @ ..]) => {
+            (_, ["v1", "pages", page, rest @ ..]) => {
                 let row = self.table("statuspage").row(page);
                 let row = row.ok_or_else(|| error(404, "Page not found"))?;
                 if visible.is_some_and(|visible| !visible.contains(*page)) {
                     return Err(error(403, "Not authorized"));
                 }
-                if rest.is_empty() {
-                    return Ok(Reply::raw_json(200, row.text.to_string()));
+                match (method, rest) {
+                    ("GET", []) => Ok(Reply::raw_json(200, row.text.to_string())),
+                    ("GET", rest) => self.below_page(request, page, rest),
+                    (_, rest) => self.write(request, page, rest),
                 }
-                self.below_page(request, page, rest)
             }
-            _ => Err(error(404, "Not found").unexpected()),
+            _ => Err(no_route()),
         }
     }
 }
@@ -317,6 +272,10 @@ fn error(status: u16, text: &str) -> Reply {
     Reply::json(status, &body)
 }
 
+fn no_route() -> Reply {
+    error(404, "Not found").unexpected()
+}
+
 /// The key, by whichever of the three ways it was sent.
 fn credential(request: &Request) -> Option<String> {
     let header = request
@@ -327,121 +286,7 @@ fn credential(request: &Request) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn list(rows: Vec<&Row<Object>>) -> Reply {
-    Reply::raw_json(200, array(rows.into_iter().map(|row| &*row.text)))
-}
-
-/// The part of a list that was asked for.
-fn paged<T>(
-    request: &Request,
-    size: &str,
-    first: usize,
-    all: impl Iterator<Item = T>,
-) -> Result<Vec<T>, Reply> {
-    let number = |name: &str, default: usize| {
-        request.parameter(name).map_or(Ok(default), |text| {
-            text.parse()
-                .map_err(|_| error(400, &format!("{name} must be a number")))
-        })
-    };
-    let size = number(size, PAGE_SIZE)?.clamp(1, PAGE_SIZE);
-    let page = number("page", first)?.saturating_sub(first);
-    Ok(all.skip(page.saturating_mul(size)).take(size).collect())
-}
-
-impl Simulator<Statuspage> {
-    /// The objects of a kind, in no particular order.
-    pub fn objects(&self, kind: &str) -> Vec<Value> {
-        self.world(|world| match kind {
-            "incident_update" => world
-                .table("incident")
-                .rows()
-                .flat_map(|row| match row.object()["incident_updates"].take() {
-                    Value::Array(updates) => updates,
-                    _ => Vec::new(),
-                })
-                .collect(),
-            _ => world.table(kind).objects(),
-        })
-    }
-
-    pub fn object(&self, kind: &str, id: &str) -> Option<Value> {
-        self.world(|world| world.table(kind).get(id))
-    }
-
-    /// How many objects of a kind there are. Groups are not counted among the
-    /// components, though the list of components shows them.
-    pub fn count(&self, kind: &str) -> usize {
-        self.world(|world| match kind {
-            "incident_update" => world
-                .table("incident")
-                .rows()
-                .map(|row| row.facts.updates)
-                .sum(),
-            _ => world.table(kind).len(),
-        })
-    }
-
-    /// [`count`](Self::count) for every kind of the catalog.
-    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
-        [
-            "statuspage",
-            "component_group",
-            "component",
-            "incident",
-            "incident_update",
-        ]
-        .map(|kind| (kind, self.count(kind)))
-        .into()
-    }
-
-    /// Inserts an object, or replaces the one with its `id`. All but pages
-    /// need a `page_id`.
-    pub fn insert(&self, kind: &str, object: &Value) {
-        self.world(|world| world.insert(kind, object));
-    }
-
-    /// Changes an object in place; false when there is none.
-    pub fn update(&self, kind: &str, id: &str, change: impl FnOnce(&mut Value)) -> bool {
-        self.world(|world| world.table_mut(kind).update(id, change))
-    }
-
-    pub fn remove(&self, kind: &str, id: &str) -> Option<Value> {
-        self.world(|world| world.table_mut(kind).remove(id))
-    }
-
-    /// Removes the objects that do not pass; says how many.
-    pub fn retain(&self, kind: &str, keep: impl FnMut(&Value) -> bool) -> usize {
-        self.world(|world| world.table_mut(kind).retain(keep))
-    }
-
-    /// Removes every object.
-    pub fn clear(&self) {
-        self.world(|world| {
-            for table in world.tables.values_mut() {
-                *table = Table::default();
-            }
-        });
-    }
-
-    /// Accepts one more key, for these pages only or, with `None`, for all.
-    pub fn accept_key(&self, key: &str, pages: Option<&[&str]>) {
-        let pages = pages.map(|pages| pages.iter().map(|&page| page.to_owned()).collect());
-        self.world(|world| world.keys.insert(key.to_owned(), pages));
-    }
-
-    /// No longer accepts a key.
-    pub fn revoke_key(&self, key: &str) {
-        self.world(|world| world.keys.remove(key));
-    }
-
-    /// With which status a caller is refused that asks too often; 429 unless told otherwise.
-    pub fn refuse_excess_with(&self, status: TooMany) {
-        self.world(|world| world.too_many = status);
-    }
-
-    /// Whether the list of pages obeys `page` and `per_page`. It does not unless told so.
-    pub fn page_the_pages(&self, paged: bool) {
-        self.world(|world| world.paged_pages = paged);
-    }
+/// An instant as Statuspage writes those of its own: to the millisecond.
+fn stamp(instant: Timestamp) -> String {
+    format!("{instant:.3}")
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::super::opsgenie::Opsgenie;
 use super::super::random::Random;
+use super::super::tags::Tags;
 use super::super::{Company, DAY, HOUR};
 use super::{Service, Team, links};
 
@@ -19,7 +20,13 @@ struct Alert<'a> {
     incident: Option<(String, String)>,
 }
 
-pub(super) fn fill(company: &Company, teams: &[Team], random: &mut Random, world: &mut Opsgenie) {
+pub(super) fn fill(
+    company: &Company,
+    teams: &[Team],
+    watched: &[String],
+    random: &mut Random,
+    world: &mut Opsgenie,
+) {
     let plan = &company.plan.opsgenie;
     let mut incidents = ages(plan.incidents, random);
     let mut alerts = Vec::new();
@@ -49,8 +56,21 @@ pub(super) fn fill(company: &Company, teams: &[Team], random: &mut Random, world
     }
     // Both are numbered in the order in which they happened.
     alerts.sort_by_key(|alert| std::cmp::Reverse(alert.age));
+    let mut tags = Tags::new(watched, 1);
+    let (mut waiting, mut acknowledged) = (0.., 0..);
     for (number, told) in (1..).zip(&alerts) {
-        world.insert("alerts", &alert(company, told, number, random));
+        let mut alert = alert(company, told, number, random);
+        let turn = match (told.open, alert["acknowledged"] == true) {
+            (false, _) => None,
+            (true, true) => acknowledged.next(),
+            (true, false) => waiting.next(),
+        };
+        let tagged = turn.and_then(|turn| tags.of(turn));
+        if let (Some(tagged), Some(own)) = (tagged, alert["tags"].as_array_mut()) {
+            let named = tagged.components.iter();
+            own.extend(named.map(|id| format!("component:{id}").into()));
+        }
+        world.insert("alerts", &alert);
     }
 }
 

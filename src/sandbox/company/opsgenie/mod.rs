@@ -45,7 +45,12 @@ pub(super) fn insert(world: &mut Opsgenie, kind: &str, object: &Value) {
     }
 }
 
-pub(super) fn fill(company: &Company, random: &mut Random, world: &mut Opsgenie) {
+pub(super) fn fill(
+    company: &Company,
+    watched: &[String],
+    random: &mut Random,
+    world: &mut Opsgenie,
+) {
     let mut teams = Vec::new();
     for number in 0..company.plan.opsgenie.teams {
         let team = team(company, number, random, world);
@@ -53,7 +58,7 @@ pub(super) fn fill(company: &Company, random: &mut Random, world: &mut Opsgenie)
         teams.push(team);
     }
     without_owner(company, &teams, random, world);
-    events::fill(company, &teams, random, world);
+    events::fill(company, &teams, watched, random, world);
 }
 
 /// The addresses of an object, for people and for programs.

@@ -1,10 +1,92 @@
 //! The rules of the simulated status pages, through real HTTP.
 
+mod lists;
+mod people;
+mod refusals;
+mod writing;
+
 use serde_json::{Value, json};
 
 use super::super::tests::{Caller, small, statuspage_caller};
-use super::super::{RateLimit, Sandbox};
+use super::super::{Clock, RateLimit, Sandbox, SandboxOptions};
 use super::{API_KEY, TooMany};
+
+/// A page `page` at noon of the first of June 2026 with the components `api` and
+/// `db`, both in the group `Backend`, and `web`, which is in none.
+struct Halyard {
+    sandbox: Sandbox,
+    caller: Caller,
+    clock: Clock,
+}
+
+impl Halyard {
+    async fn new() -> Self {
+        let clock = Clock::fixed("2026-06-01T12:00:00Z".parse().unwrap());
+        let sandbox = Sandbox::start_at(SandboxOptions::default(), clock.clone())
+            .await
+            .unwrap();
+        let statuspage = &sandbox.statuspage;
+        statuspage.clear();
+        statuspage.insert("statuspage", &json!({"id": "page", "name": "Page"}));
+        let group = json!({"id": "backend", "page_id": "page", "name": "Backend", "components": ["api", "db"]});
+        statuspage.insert("component_group", &group);
+        for (id, name, group) in [
+            ("api", "API", json!("backend")),
+            ("db", "Database", json!("backend")),
+            ("web", "Website", Value::Null),
+        ] {
+            let component = json!({
+                "id": id, "page_id": "page", "group_id": group, "name": name, "group": false,
+                "status": "operational", "updated_at": "2026-01-01T00:00:00Z",
+            });
+            statuspage.insert("component", &component);
+        }
+        let caller = statuspage_caller(&sandbox);
+        Self {
+            sandbox,
+            caller,
+            clock,
+        }
+    }
+
+    fn at(&self, time: &str) {
+        self.clock
+            .set(format!("2026-06-01T{time}Z").parse().unwrap());
+    }
+
+    /// Opens an incident with these fields and gives its identifier.
+    async fn open(&self, fields: Value) -> String {
+        let body = json!({ "incident": fields });
+        let reply = self.caller.post("/v1/pages/page/incidents", &body).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Changes an incident and gives it as the reply shows it.
+    async fn change(&self, id: &str, fields: Value) -> Value {
+        let body = json!({ "incident": fields });
+        let path = format!("/v1/pages/page/incidents/{id}");
+        let reply = self.caller.patch(&path, &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.body
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.caller
+            .get(&format!("/v1/pages/page/{path}"))
+            .await
+            .body
+    }
+
+    fn component_status(&self, id: &str) -> Value {
+        self.sandbox.statuspage.object("component", id).unwrap()["status"].clone()
+    }
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    let list = list.as_array().unwrap().iter();
+    list.map(|one| one["id"].as_str().unwrap()).collect()
+}
 
 async fn with_incidents(count: usize) -> (Sandbox, Caller) {
     let sandbox = small().await;

@@ -1,5 +1,7 @@
 //! The rules of the simulated account, through real HTTP.
 
+mod course;
+
 use serde_json::{Value, json};
 use url::Url;
 
