@@ -23,6 +23,10 @@ pub enum Command {
     #[command(after_help = RUN_AFTER_HELP)]
     Run(RunArguments),
 
+    /// Bring Statuspage incidents in line with on-call incidents, once
+    #[command(after_help = RECONCILE_AFTER_HELP)]
+    Reconcile(ReconcileArguments),
+
     /// Watch a full resync against simulators: no account, no network, no settings
     Sandbox(SandboxArguments),
 }
@@ -60,6 +64,23 @@ pub struct RunArguments {
     /// Exit with 0 although the resync failed or was partial
     #[arg(long)]
     pub exit_zero: bool,
+}
+
+/// Flags of `portolan reconcile`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ReconcileArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Print every step with its texts, and change nothing
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `portolan sandbox`.
@@ -122,6 +143,18 @@ OCEAN__EVENT_LISTENER={\"type\":\"…\"} says what asks for a resync:
 OCEAN__SCHEDULED_RESYNC_INTERVAL, in minutes, asks beside any of them but ONCE
 
 A flag wins over its variable, except where it says otherwise. docs/configuration.md has all settings";
+
+const RECONCILE_AFTER_HELP: &str = "\
+Opens, changes and resolves public incidents as far as the mode lets it: `plan` (the default) only
+says what it would do, `apply` does it, and --plan makes any mode a plan. Port is not needed.
+
+Needed in the environment, as for `portolan run`: a Statuspage key, and a PagerDuty or Opsgenie
+account; or Pagerstatus' own STATUSPAGE_PAGE, STATUSPAGE_KEY and PD_ACCOUNT_<NAME>, which make
+`apply` the default. OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE sets the mode, and
+OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC or …_FILE the rules and texts; see docs/incident-sync.md
+
+Exit codes: 0 everything is as it ought to be, or planned; 1 no status page could be read;
+2 not started; 3 something could not be read or done (see the log)";
 
 /// `250ms`, `2s`, `1.5s`, `1m`.
 fn duration(text: &str) -> Result<Duration, String> {

@@ -2,8 +2,10 @@
 //! else to stderr.
 
 mod history;
+mod incident_sync;
 mod logging;
 mod progress_bar;
+mod reconcile;
 mod run;
 mod runner;
 mod sandbox;
@@ -31,6 +33,18 @@ pub enum Exit {
     Signalled(u8),
 }
 
+impl Exit {
+    /// What two things come to that were both to be done: what did not start at
+    /// all counts most, and otherwise what went well on one side only is part.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (one, other) if one == other => one,
+            (Self::NotStarted, _) | (_, Self::NotStarted) => Self::NotStarted,
+            _ => Self::Partly,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
@@ -55,6 +69,7 @@ pub fn run(cli: Cli) -> Exit {
     };
     let exit = match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(arguments)),
+        Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
     };
     // Whoever is still at work on another thread, at an expression that runs to

@@ -14,6 +14,7 @@ use std::io::Write as _;
 
 use tokio_util::sync::CancellationToken;
 
+use super::incident_sync::{self, IncidentSync};
 use super::logging::{Logging, shipping};
 use super::runner::{Runner, explain};
 use super::signals::{self, Ended};
@@ -51,6 +52,7 @@ fn overrides(arguments: &RunArguments) -> Overrides {
         port: arguments.port,
         initialize_port_resources: arguments.initialize_port_resources,
         once: arguments.once,
+        incident_sync_mode: None,
     }
 }
 
@@ -74,14 +76,8 @@ impl Finished {
 
 /// The one way to run: the sandbox takes it too.
 pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished {
-    let Some(catalog) = &settings.catalog else {
-        tracing::error!(
-            "Cannot start: without Port credentials only incidents can be kept in step, which this version does not do \
-             yet. Hint: set OCEAN__PORT__CLIENT_ID and OCEAN__PORT__CLIENT_SECRET for the catalog"
-        );
-        return Finished::before_the_resync(Exit::NotStarted);
-    };
-    if matches!(catalog.event_listener, EventListener::Kafka(_)) {
+    let catalog = settings.catalog.as_ref();
+    if catalog.is_some_and(|catalog| matches!(catalog.event_listener, EventListener::Kafka(_))) {
         tracing::error!(
             "The event listener KAFKA comes with a later version. Hint: set \
              OCEAN__EVENT_LISTENER={{\"type\":\"POLLING\"}}, which needs no address that Port can reach, or WEBHOOK; \
@@ -89,21 +85,26 @@ pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished 
         );
         return Finished::before_the_resync(Exit::NotStarted);
     }
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        integration = %catalog.integration.identifier,
-        r#type = %catalog.integration.kind,
-        "Starting Portolan {} as integration `{}` of type `{}`",
-        env!("CARGO_PKG_VERSION"),
-        catalog.integration.identifier,
-        catalog.integration.kind
-    );
+    say_who_starts(catalog);
+    let store = Store::open(&settings.state_path).await;
+    let sync = match incident_sync::set_up(settings, &store) {
+        Ok(sync) => sync,
+        Err(exit) => return Finished::before_the_resync(exit),
+    };
+    if catalog.is_none() && sync.is_none() {
+        tracing::error!(
+            "Nothing to do: there are no Port credentials, so the catalog is off, and the incident sync is off as well. \
+             Hint: set OCEAN__PORT__CLIENT_ID and OCEAN__PORT__CLIENT_SECRET, or the mode of the incident sync to plan or apply"
+        );
+        return Finished::before_the_resync(Exit::NotStarted);
+    }
     let stop = CancellationToken::new();
     let work = Box::pin(async {
-        if catalog.event_listener == EventListener::Once {
-            return once(settings, catalog, logging, &stop).await;
+        if settings.once {
+            return once(settings, sync, store, logging, &stop).await;
         }
-        let served = service::serve(settings, catalog, logging.shipper.as_ref(), &stop).await;
+        let shipper = logging.shipper.as_ref();
+        let served = service::serve(settings, sync, store, shipper, &stop).await;
         Finished::before_the_resync(served.err().unwrap_or(Exit::Done))
     });
     let Ended { result, signal } = signals::obey(work, &stop).await;
@@ -117,30 +118,81 @@ pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished 
     }
 }
 
-/// One resync.
+fn say_who_starts(catalog: Option<&CatalogSettings>) {
+    let version = env!("CARGO_PKG_VERSION");
+    let Some(CatalogSettings { integration, .. }) = catalog else {
+        tracing::info!(version, "Starting Portolan {version} without a catalog");
+        return;
+    };
+    tracing::info!(
+        version,
+        integration = %integration.identifier,
+        r#type = %integration.kind,
+        "Starting Portolan {version} as integration `{}` of type `{}`",
+        integration.identifier,
+        integration.kind
+    );
+}
+
+/// One resync, and one pass of the incident sync after it, whatever came of it:
+/// a catalog that is away must not keep a status page from telling the truth.
 async fn once(
     settings: &Settings,
-    catalog: &CatalogSettings,
+    sync: Option<IncidentSync>,
+    store: Store,
     logging: &Logging,
     stop: &CancellationToken,
 ) -> Finished {
+    let Some(catalog) = &settings.catalog else {
+        return and_a_pass(None, sync, stop).await;
+    };
     let started = match stop.run_until_cancelled(start(settings, catalog)).await {
         Some(Ok(started)) => started,
-        Some(Err(exit)) => return Finished::before_the_resync(exit),
+        Some(Err(exit)) => {
+            return and_a_pass(Some(Finished::before_the_resync(exit)), sync, stop).await;
+        }
         None => return Finished::before_the_resync(Exit::Done),
     };
     let ingest = started.log_ingest;
     let port = started.resync.port.clone();
-    let store = Store::open(&settings.state_path).await;
     let runner = Runner::new(started.resync, store, settings.live_events.shutdown_wait);
     let progress = Progress::default();
     let request = ResyncRequest::default();
     let running = Box::pin(runner.run(&request, &progress, stop));
     let running = logging.console.watch(&progress, running);
     shipping(logging.shipper.as_ref(), &port, ingest.as_ref(), async {
-        finished(running.await)
+        let finished = finished(running.await);
+        and_a_pass(Some(finished), sync, stop).await
     })
     .await
+}
+
+/// A pass of the incident sync after the resync, if there was one of either.
+async fn and_a_pass(
+    resynced: Option<Finished>,
+    sync: Option<IncidentSync>,
+    stop: &CancellationToken,
+) -> Finished {
+    let passed = match sync {
+        Some(sync) if !stop.is_cancelled() => {
+            let report = Box::pin(sync.pass(stop)).await;
+            Some(incident_sync::exit(&report))
+        }
+        _ => None,
+    };
+    match (resynced, passed) {
+        (Some(resynced), Some(passed)) => Finished {
+            exit: resynced.exit.and(passed),
+            attempted: true,
+            ..resynced
+        },
+        (Some(resynced), None) => resynced,
+        (None, passed) => Finished {
+            exit: passed.unwrap_or(Exit::Done),
+            attempted: true,
+            report: None,
+        },
+    }
 }
 
 /// How the resync ended. What kept it from beginning is said here.

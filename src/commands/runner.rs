@@ -15,6 +15,7 @@ use super::history;
 use crate::api::ResyncStatus;
 use crate::causes::with_hint;
 use crate::event_listener::Queue;
+use crate::reconcile::hints::{Hint, Hints};
 use crate::store::Store;
 use crate::sync::{
     NextScheduled, Progress, Resync, ResyncError, ResyncReport, ResyncRequest, Trigger,
@@ -40,6 +41,7 @@ pub(super) struct Runner {
     resync: Resync,
     store: Store,
     wait: Duration,
+    hints: Option<Hints>,
 }
 
 impl Runner {
@@ -50,7 +52,14 @@ impl Runner {
             resync,
             store,
             wait: wait.min(LONGEST_WAIT),
+            hints: None,
         }
+    }
+
+    /// Hints at the end of each resync, whatever came of it.
+    pub(super) fn hinting(mut self, hints: Option<Hints>) -> Self {
+        self.hints = hints;
+        self
     }
 
     /// Runs one resync for each request until `stop` is cancelled. Its going
@@ -77,6 +86,9 @@ impl Runner {
             let outcome = beating(&health, self.run(&request, &progress, &stop)).await;
             if let Some(Err(error)) = outcome {
                 tracing::error!("{}", explain(&error));
+            }
+            if let Some(hints) = &self.hints {
+                hints.give(Hint::Resync);
             }
         }
         // The last occasion, if Port did not take the end of the last resync.

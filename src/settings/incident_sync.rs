@@ -9,7 +9,10 @@
 //! not, and those of Pagerstatus' variables.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::credentials::{OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
 use super::pagerstatus::{Pagerstatus, PagerstatusSettings};
@@ -48,7 +51,8 @@ pub struct SyncDocument {
 }
 
 /// What is done with a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SyncMode {
     /// There is none.
     Off,
@@ -59,6 +63,13 @@ pub enum SyncMode {
 }
 
 impl SyncMode {
+    /// Every mode and its word.
+    pub const WORDS: &'static [(&'static str, Self)] = &[
+        (Self::Off.as_str(), Self::Off),
+        (Self::Plan.as_str(), Self::Plan),
+        (Self::Apply.as_str(), Self::Apply),
+    ];
+
     /// The mode as it is written in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,6 +77,12 @@ impl SyncMode {
             Self::Plan => "plan",
             Self::Apply => "apply",
         }
+    }
+}
+
+impl fmt::Display for SyncMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 

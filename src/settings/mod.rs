@@ -117,6 +117,9 @@ pub struct Settings {
     pub catalog: Option<CatalogSettings>,
     /// `None`: nobody asked for it. It may be there and switched off.
     pub incident_sync: Option<IncidentSyncSettings>,
+    /// Whether one resync, and one pass of the incident sync, are all that is
+    /// asked for: the event listener ONCE.
+    pub once: bool,
     pub outbound: OutboundSettings,
     pub rate_limits: RateLimits,
     pub live_events: LiveEventSettings,
@@ -146,6 +149,8 @@ pub struct Overrides {
     pub initialize_port_resources: Option<bool>,
     /// The ONCE event listener, whatever else is set.
     pub once: bool,
+    /// How far the incident sync may go, whatever else is set.
+    pub incident_sync_mode: Option<SyncMode>,
 }
 
 impl Inputs {
@@ -248,6 +253,7 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
     Some(Settings {
         catalog,
         incident_sync,
+        once: reader.text("OCEAN__EVENT_LISTENER__TYPE").as_deref() == Some("ONCE"),
         outbound,
         rate_limits: RateLimits::read(reader),
         live_events,

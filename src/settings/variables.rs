@@ -330,6 +330,13 @@ impl Collected {
                 "--initialize-port-resources".to_owned(),
             );
         }
+        if let Some(mode) = overrides.incident_sync_mode {
+            self.variables.set(
+                "OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE".to_owned(),
+                mode.as_str().into(),
+                "--plan".to_owned(),
+            );
+        }
         if overrides.once {
             // The options that belong to the type set elsewhere go with it.
             self.variables

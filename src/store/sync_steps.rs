@@ -18,6 +18,7 @@
 use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
+use serde::Serialize;
 
 use super::runs::parsed;
 use super::{Store, kept};
@@ -30,7 +31,8 @@ const REMEMBERED: u32 = 10_000;
 const SEPARATOR: &str = " ";
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SyncStepKind {
     /// Opens an incident.
     Open,
@@ -57,7 +59,8 @@ pub enum SyncMode {
 }
 
 /// What became of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SyncOutcome {
     Done,
     /// It certainly had no effect.

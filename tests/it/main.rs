@@ -10,6 +10,7 @@ mod enrichment;
 mod failures;
 mod first_start;
 mod history;
+mod incident_sync;
 mod installed;
 mod kills;
 mod listing;

@@ -155,17 +155,37 @@ pub(crate) async fn kill_when(
     signal_when("KILL", environment, ready).await
 }
 
+/// SIGKILL for any command, in a directory that is kept.
+pub(crate) async fn kill_in_when(
+    directory: &Path,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    ready: impl FnMut() -> bool,
+) -> Outcome {
+    signal_in_when("KILL", directory, arguments, environment, ready).await
+}
+
 async fn signal_when(
     signal: &str,
     environment: &[(String, String)],
-    mut ready: impl FnMut() -> bool,
+    ready: impl FnMut() -> bool,
 ) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
+    signal_in_when(signal, directory.path(), &["run"], environment, ready).await
+}
+
+async fn signal_in_when(
+    signal: &str,
+    directory: &Path,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    mut ready: impl FnMut() -> bool,
+) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
-        .arg("run")
+        .args(arguments)
         .env_clear()
-        .envs(with_state_in(directory.path(), environment))
-        .current_dir(directory.path())
+        .envs(with_state_in(directory, environment))
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

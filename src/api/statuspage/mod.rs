@@ -147,11 +147,11 @@ impl StatuspageClient {
         let reply = self.get(url, &self.enrichment, |_| false).await?;
         let by_type = reply.body.as_ref().and_then(Value::as_object);
         let counts = by_type.map(|by_type| {
-            let active = |count: &Value| count.get("active").and_then(Value::as_u64);
-            by_type.values().map(active).collect::<Option<Vec<_>>>()
+            let counts = by_type.values().map(Value::as_u64);
+            counts.collect::<Option<Vec<_>>>()
         });
         let Some(counts) = counts.flatten() else {
-            let problem = "it does not count active subscribers by type";
+            let problem = "it does not count subscribers by type";
             return Err(ApiError::malformed(&reply, problem));
         };
         Ok(counts.into_iter().fold(0, u64::saturating_add))

@@ -18,7 +18,7 @@ use super::serve;
 use crate::commands::Exit;
 use crate::sandbox::{Answer, Clock, IDENTIFIER, Matcher, Sandbox, SandboxOptions};
 use crate::settings::{self, Inputs, Overrides, Settings};
-use crate::store::IN_MEMORY;
+use crate::store::{IN_MEMORY, Store};
 
 /// Really, not on the clock: what waits longer is stuck.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -72,8 +72,8 @@ impl Simulation {
             clock,
             began: Instant::now(),
             service: spawn_local(async move {
-                let catalog = settings.catalog.as_ref().unwrap();
-                serve(&settings, catalog, None, &stopping).await
+                let store = Store::open(&settings.state_path).await;
+                serve(&settings, None, store, None, &stopping).await
             }),
             stop,
             _still: still,

@@ -18,7 +18,10 @@ mod words;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use words::{AlertSource, ComponentStatus, Group, IncidentStatus, Mode, Status, UnknownWord};
+pub use words::{AlertSource, ComponentStatus, Group, IncidentStatus, Status, UnknownWord};
+
+/// How far the reconciler may go.
+pub use crate::settings::SyncMode as Mode;
 
 use super::text::Template;
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A word that is none of its list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,17 +50,14 @@ macro_rules! words {
                 serializer.serialize_str(self.as_str())
             }
         }
-    };
-}
 
-words! {
-    /// How far the reconciler may go.
-    Mode {
-        Off = "off",
-        /// Says what it would do, and changes nothing.
-        Plan = "plan",
-        Apply = "apply",
-    }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    };
 }
 
 words! {
@@ -102,11 +99,13 @@ words! {
     }
 }
 
-/// The state of a source incident that is not over. Each source has words of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    Open,
-    Acknowledged,
+words! {
+    /// The state of a source incident that is not over. Each source has words of its own
+    /// for it; these are the record's.
+    Status {
+        Open = "open",
+        Acknowledged = "acknowledged",
+    }
 }
 
 impl AlertSource {
@@ -146,8 +145,8 @@ mod tests {
             assert_eq!(word.parse(), Ok(*status));
         }
         insta::assert_snapshot!(
-            "paused".parse::<Mode>().unwrap_err(),
-            @"`paused` is none of off, plan, apply"
+            "paused".parse::<Group>().unwrap_err(),
+            @"`paused` is none of component, incident"
         );
     }
 

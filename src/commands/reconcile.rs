@@ -1,0 +1,200 @@
+//! `portolan reconcile`: one pass of the incident sync, told step by step.
+
+use std::fmt::Write as _;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Exit;
+use super::incident_sync::{self, IncidentSync};
+use super::logging::Logging;
+use super::run::print;
+use super::signals::{self, Ended};
+use crate::cli::ReconcileArguments;
+use crate::reconcile::plan::Withheld;
+use crate::reconcile::report::PageReport;
+use crate::reconcile::{Applied, Ask, Mode, Outcome, Report};
+use crate::settings::{self, Inputs, Overrides, SyncMode};
+use crate::store::Store;
+
+/// Runs the command to its end.
+pub(super) async fn run(arguments: ReconcileArguments) -> Exit {
+    let inputs = Inputs::from_process(Overrides {
+        log_level: arguments.log_level,
+        incident_sync_mode: arguments.plan.then_some(SyncMode::Plan),
+        ..Overrides::default()
+    });
+    let loaded = match settings::load(inputs) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Exit::NotStarted;
+        }
+    };
+    // The one pass is its own business, not the catalog's: nothing goes to Port.
+    let _logging = Logging::start(&loaded);
+    let settings = &loaded.settings;
+    let store = Store::open(&settings.state_path).await;
+    let sync = match incident_sync::set_up(settings, &store) {
+        Ok(Some(sync)) => sync,
+        Ok(None) => {
+            tracing::error!(
+                "Nothing to reconcile: the incident sync is off. Hint: set OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE to \
+                 plan or apply, or use --plan to see what it would do"
+            );
+            return Exit::NotStarted;
+        }
+        Err(exit) => return exit,
+    };
+    let stop = CancellationToken::new();
+    let Ended { result, signal } = signals::obey(pass(&sync, &arguments, &stop), &stop).await;
+    let exit = match result {
+        Some(report) => {
+            print(&if arguments.json {
+                json(&report)
+            } else {
+                told(&report)
+            });
+            incident_sync::exit(&report)
+        }
+        None => Exit::Failed,
+    };
+    signal.map_or(exit, Exit::Signalled)
+}
+
+async fn pass(
+    sync: &IncidentSync,
+    arguments: &ReconcileArguments,
+    stop: &CancellationToken,
+) -> Report {
+    let mode = if arguments.plan {
+        Mode::Plan
+    } else {
+        sync.mode
+    };
+    let ask = Ask {
+        mode,
+        with_subscribers: mode == Mode::Plan,
+    };
+    sync.reconciler.pass(ask, stop).await
+}
+
+fn json(report: &Report) -> String {
+    // Plain data, which JSON can hold.
+    serde_json::to_string_pretty(report).unwrap_or_default()
+}
+
+/// The report for people.
+fn told(report: &Report) -> String {
+    let mut text = String::new();
+    for page in &report.pages {
+        tell_page(&mut text, page);
+    }
+    for problem in report.problems.iter().chain(&report.unknown_components) {
+        line(&mut text, &format!("! {problem}"));
+    }
+    if report.mode != Mode::Apply && report.count(Outcome::Planned) > 0 {
+        line(&mut text, "Nothing was changed: the mode is `plan`.");
+    }
+    text.trim_end().to_owned()
+}
+
+fn tell_page(text: &mut String, report: &PageReport) {
+    let page = &report.page;
+    let steps = match report.steps.len() {
+        0 => "nothing to do".to_owned(),
+        1 => "1 step".to_owned(),
+        several => format!("{several} steps"),
+    };
+    line(
+        text,
+        &format!("Status page {} ({}): {steps}", page.name, page.id),
+    );
+    line(text, "");
+    for applied in &report.steps {
+        tell_step(text, applied, report);
+    }
+    for withheld in &report.withheld {
+        tell_withheld(text, withheld);
+    }
+    if !report.withheld.is_empty() {
+        line(text, "");
+    }
+}
+
+fn tell_step(text: &mut String, applied: &Applied, report: &PageReport) {
+    let Applied {
+        step,
+        outcome,
+        detail,
+    } = applied;
+    let what = match &step.incident {
+        Some(id) => format!("{id}, which stands for {}", step.key),
+        None => step.key.to_string(),
+    };
+    let verdict = match outcome {
+        Outcome::Planned => "would",
+        Outcome::Done => "done:",
+        Outcome::Skipped => "skipped:",
+        Outcome::Refused => "failed:",
+        Outcome::Unknown => "in doubt:",
+    };
+    line(text, &format!("- {verdict} {} {what}", step.kind.as_str()));
+    let mut fact = |name: &str, value: &str| line(text, &format!("    {name:<11} {value}"));
+    fact("because", &step.reason);
+    if let Some(detail) = detail {
+        fact("but", detail);
+    }
+    if let Some(name) = &step.name {
+        fact("name", name);
+    }
+    if let Some(status) = &step.status {
+        fact("status", status);
+    }
+    if !step.components.is_empty() {
+        let components: Vec<String> = step
+            .components
+            .iter()
+            .map(|(id, status)| match report.names.get(id) {
+                Some(name) => format!("{name} ({id}) → {}", status.as_str()),
+                None => format!("{id} → {}", status.as_str()),
+            })
+            .collect();
+        fact("components", &components.join(", "));
+    }
+    if step.is_public() {
+        let audience = match (step.notify, report.subscribers) {
+            (false, _) => "nobody".to_owned(),
+            (true, Some(1)) => "1 subscriber".to_owned(),
+            (true, Some(count)) => format!("{count} subscribers"),
+            (true, None) => "all subscribers".to_owned(),
+        };
+        fact("notifies", &audience);
+    }
+    if let Some(body) = &step.body {
+        line(text, "");
+        for paragraph in body.lines() {
+            line(text, &format!("    | {paragraph}"));
+        }
+    }
+    line(text, "");
+}
+
+fn tell_withheld(text: &mut String, withheld: &Withheld) {
+    let what = match &withheld.incident {
+        Some(id) => format!("{id} ({})", withheld.key),
+        None => withheld.key.to_string(),
+    };
+    let due = withheld
+        .due
+        .map(|due| format!(", until {due:.0}"))
+        .unwrap_or_default();
+    line(
+        text,
+        &format!("- withheld {what}: {}{due}", withheld.detail),
+    );
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing into a string does not fail.
+    writeln!(text, "{line}").unwrap_or_default();
+}

@@ -1,0 +1,8 @@
+//! Statuspage follows those who are on call: the program against the simulators.
+
+mod calm;
+mod kills;
+mod laws;
+mod scale;
+mod story;
+mod world;
