@@ -4,5 +4,6 @@ mod calm;
 mod kills;
 mod laws;
 mod scale;
+mod service;
 mod story;
 mod world;
