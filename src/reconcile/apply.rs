@@ -118,9 +118,12 @@ impl<'a> Applier<'a> {
                 applied.push(self.conclude(step, Attempt::not(Outcome::Skipped, detail, false)));
                 continue;
             }
-            let attempt = match self.look_again(&step).await {
-                Some(hindrance) => hindrance,
-                None => self.write(&step).await,
+            // Looking may be broken off; a write that has begun is seen to its end.
+            let looking = self.look_again(&step);
+            let attempt = match stop.run_until_cancelled(looking).await {
+                None => break,
+                Some(Some(hindrance)) => hindrance,
+                Some(None) => self.write(&step).await,
             };
             goes_on = attempt.goes_on;
             applied.push(self.conclude(step, attempt));

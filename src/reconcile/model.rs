@@ -199,11 +199,17 @@ impl PublicIncident {
             _ => Map::new(),
         };
         let newest = updates.first().map(update);
-        let components: BTreeSet<ComponentId> = list(object, "components")
+        let mut components: BTreeSet<ComponentId> = list(object, "components")
             .iter()
             .filter_map(|component| text(component, "id"))
             .map(ComponentId::from)
             .collect();
+        let ownership = Ownership::of(owner, &metadata, newest.as_ref(), updates, &components);
+        // Where the page does not say, what is written in the incident counts: an
+        // own incident that seems to hold nothing would be opened once more.
+        if components.is_empty() {
+            components = ownership.components();
+        }
         Ok(Self {
             id: id.into(),
             name: text(object, "name").unwrap_or_default().to_owned(),
@@ -217,7 +223,7 @@ impl PublicIncident {
                 .iter()
                 .filter_map(|update| instant(update, "created_at"))
                 .collect(),
-            ownership: Ownership::of(owner, &metadata, newest.as_ref(), updates, &components),
+            ownership,
             components,
             newest,
             metadata,

@@ -50,7 +50,9 @@ impl Reconciler {
     }
 
     async fn run(&self, ask: Ask, stop: &CancellationToken) -> Report {
-        let mut observed = self.observe().await;
+        let Some(mut observed) = stop.run_until_cancelled(self.observe()).await else {
+            return Report::stopped(ask.mode);
+        };
         let seen = match (
             observed.pages.is_empty(),
             observed.has_all_pages,
@@ -159,6 +161,12 @@ impl Reconciler {
                     error.explain()
                 )),
             }
+        }
+        if reached.is_empty() && problems.is_empty() {
+            problems.push(
+                "No Statuspage key sees a status page. Hint: give a key's owner access to one, and check `pages`"
+                    .to_owned(),
+            );
         }
         let missing = self.config.pages.iter().filter(|id| {
             let is_there = reached.iter().any(|known| known.page.id.as_str() == *id);
@@ -389,15 +397,14 @@ impl Reconciler {
 
     /// Remembers a page on which a write is in doubt.
     fn note_doubts(&self, page: &PageId, applied: &[Applied]) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if applied.iter().any(|step| step.outcome == Outcome::Unknown) {
-            let until = (self.now)().checked_add(self.config.guards.settle);
-            memory
-                .quiet
-                .extend(until.ok().map(|until| (page.clone(), until)));
-        } else {
-            memory.quiet.remove(page);
+        if !applied.iter().any(|step| step.outcome == Outcome::Unknown) {
+            return;
         }
+        let until = (self.now)().checked_add(self.config.guards.settle);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory
+            .quiet
+            .extend(until.ok().map(|until| (page.clone(), until)));
     }
 
     /// The next moment at which something is due.
@@ -411,8 +418,11 @@ impl Reconciler {
             .pages
             .iter()
             .filter_map(|page| self.quiet_until(&page.page.id));
-        let skipped = report.count(Outcome::Skipped) > 0;
-        due.chain(quiet).chain(skipped.then(|| (self.now)())).min()
+        let now = (self.now)();
+        let skipped = (report.count(Outcome::Skipped) > 0).then_some(now);
+        // What was due before this pass has had its turn.
+        let ahead = due.chain(quiet).filter(|at| *at > now);
+        ahead.chain(skipped).min()
     }
 
     /// Says something unless the last pass said it, too; whether it was said.

@@ -217,6 +217,21 @@ impl Ownership {
         )
     }
 
+    /// The components that it was opened for, as far as it has not given them up.
+    pub(super) fn components(&self) -> BTreeSet<ComponentId> {
+        if let Self::Pagerstatus(component) = self {
+            return BTreeSet::from([component.clone()]);
+        }
+        self.record()
+            .map(|record| {
+                let held = record.components.keys();
+                held.filter(|id| !record.owes.contains(*id))
+                    .cloned()
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+
     pub fn record(&self) -> Option<&Record> {
         match self {
             Self::Ours(record) | Self::HandedBack(record) => Some(record),

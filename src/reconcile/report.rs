@@ -67,6 +67,18 @@ pub enum Ending {
 }
 
 impl Report {
+    /// Of a pass that was asked to stop before it had seen anything.
+    pub(super) fn stopped(mode: Mode) -> Self {
+        Self {
+            mode,
+            pages: Vec::new(),
+            problems: Vec::new(),
+            unknown_components: Vec::new(),
+            seen: Seen::Partly,
+            again_at: None,
+        }
+    }
+
     pub fn ending(&self) -> Ending {
         let is_trouble =
             |applied: &Applied| matches!(applied.outcome, Outcome::Refused | Outcome::Unknown);

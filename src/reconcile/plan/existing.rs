@@ -360,19 +360,13 @@ impl Existing<'_> {
         let situation = self.situation;
         let mut components = BTreeMap::new();
         for id in &self.incident.components {
-            let is_wanted = situation.desired.iter().any(|desired| {
-                desired
-                    .components
-                    .get(id)
-                    .is_some_and(|wanted| wanted.opens_since.is_some())
-            });
             match situation.holder(id, Some(&self.incident.id)) {
-                // Another of ours brings it back, or one that is about to be opened.
+                // Another of ours brings it back.
                 Some(holder) if holder.ownership.is_own() => {}
-                None if is_wanted => {}
-                None if !situation.is_in_maintenance(id) => {
+                None if !situation.is_in_maintenance(id) && !situation.is_wanted(id) => {
                     components.insert(id.clone(), ComponentStatus::Operational);
                 }
+                // Somebody else holds it, or one of ours is about to.
                 _ => {
                     record.owes.insert(id.clone());
                 }
@@ -478,17 +472,14 @@ impl Existing<'_> {
         let mut components = BTreeMap::new();
         let mut is_settled = false;
         for id in std::mem::take(&mut record.owes) {
-            let is_wanted = situation.desired.iter().any(|desired| {
-                desired
-                    .components
-                    .get(&id)
-                    .is_some_and(|wanted| wanted.opens_since.is_some())
-            });
             let holder = situation.holder(&id, None);
-            let is_ours_again = is_wanted || holder.is_some_and(|holder| holder.ownership.is_own());
-            if is_ours_again {
+            if holder.is_some_and(|holder| holder.ownership.is_own()) {
+                // That one brings it back.
                 is_settled = true;
-            } else if holder.is_some() || situation.is_in_maintenance(&id) {
+            } else if holder.is_some()
+                || situation.is_in_maintenance(&id)
+                || situation.is_wanted(&id)
+            {
                 record.owes.insert(id);
             } else {
                 let current = self.current(&id);

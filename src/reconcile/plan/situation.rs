@@ -130,6 +130,15 @@ impl Situation<'_> {
             .filter(|incident| incident.ownership.is_own())
     }
 
+    /// Whether a source incident wants it announced as affected.
+    pub(super) fn is_wanted(&self, component: &ComponentId) -> bool {
+        let mut wanted = self
+            .desired
+            .iter()
+            .filter_map(|desired| desired.components.get(component));
+        wanted.any(|wanted| wanted.opens_since.is_some())
+    }
+
     pub(super) fn is_in_maintenance(&self, component: &ComponentId) -> bool {
         self.page.in_maintenance.contains(component)
     }

@@ -124,6 +124,21 @@ fn pagerstatus_is_known_by_the_watermark_in_its_oldest_update() {
 }
 
 #[test]
+fn an_own_incident_holds_its_components_though_the_page_does_not_say_so() {
+    let mut record = record("h");
+    record["components"]["b"] = json!("major_outage");
+    record["owes"] = json!(["b"]);
+    for components in [json!(null), json!([])] {
+        let incident = json!({
+            "id": "i", "status": "investigating", "created_at": ago(5), "components": components,
+            "metadata": {"portolan": record}, "incident_updates": null,
+        });
+        let incident = PublicIncident::parse(&incident, OWNER).unwrap();
+        assert_eq!(incident.components, ["a".into()].into());
+    }
+}
+
+#[test]
 fn a_record_is_read_back_as_it_was_written_and_leaves_other_metadata_alone() {
     let metadata = json!({"jira": {"issue": "OPS-1"}, "portolan": record("h")});
     let Value::Object(metadata) = metadata else {

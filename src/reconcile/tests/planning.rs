@@ -108,7 +108,8 @@ fn grouped_by_incident_each_covers_what_no_older_one_does() {
         situation.endings.insert(id, ended);
     }
     let plan = plan(situation);
-    assert_eq!(kinds(&plan), ["resolve", "update"]);
+    // The last one strikes out that the component was to be brought back.
+    assert_eq!(kinds(&plan), ["resolve", "update", "record"]);
     assert_eq!(plan.steps[0].components.len(), 0);
     let page = after(&plan, page);
     assert_eq!(
@@ -145,6 +146,41 @@ fn resolving_brings_a_component_back_unless_something_else_holds_it() {
     let mut maintained = page;
     maintained.in_maintenance.insert("a".into());
     assert_eq!(operational(&ended(&config, &maintained, 1)), None);
+}
+
+#[test]
+fn a_component_that_another_incident_cannot_take_over_yet_is_not_forgotten() {
+    let config =
+        config(&json!({"rules": [{"name": "all", "source": "pagerduty", "group": "incident"}]}));
+    let older = acknowledged("PX1", &["a"], 5);
+    let younger = acknowledged("PX2", &["a", "b"], 3);
+    let mut page = opened(&config, &[older, younger.clone()]);
+    page.in_maintenance.insert("a".into());
+    let over = |page: &ObservedPage, incidents: Vec<SourceIncident>| {
+        let mut situation = situation(&config, page.clone(), incidents);
+        for id in situation.sources_of_unwanted() {
+            let ended = Ended {
+                ending: Ending::Over(None),
+                object: None,
+            };
+            situation.endings.insert(id, ended);
+        }
+        plan(situation)
+    };
+
+    // The older one is over, and a maintenance keeps the younger from joining.
+    let plan = over(&page, vec![younger]);
+    assert_eq!(kinds(&plan), ["resolve"]);
+    let page = after(&plan, page);
+    // Then the younger is over as well, and after that the maintenance.
+    let plan = over(&page, Vec::new());
+    let mut page = after(&plan, page);
+    page.in_maintenance.clear();
+    let plan = over(&page, Vec::new());
+    assert_eq!(kinds(&plan), ["restore"]);
+    assert_eq!(plan.steps[0].components.len(), 1);
+    let page = after(&plan, page);
+    assert_eq!(kinds(&over(&page, Vec::new())), Vec::<&str>::new());
 }
 
 #[test]
