@@ -29,6 +29,9 @@ const ONLY_IN_FULL: [&str; 4] = ["description", "details", "entity", "actions"];
 /// An account that source incidents come from.
 pub struct Account {
     pub name: String,
+    /// What else the settings call it: the catalog's account may be Pagerstatus'
+    /// as well, and records may have been written under either name.
+    pub aliases: Vec<String>,
     pub client: Client,
 }
 
@@ -39,6 +42,11 @@ pub enum Client {
 }
 
 impl Account {
+    /// Everything that it is called.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.name).chain(&self.aliases)
+    }
+
     /// Whether its source incidents are of this kind.
     pub fn has(&self, source: AlertSource) -> bool {
         match self.client {
@@ -54,7 +62,10 @@ impl Account {
             let rules: Vec<&Rule> = rules
                 .iter()
                 .filter(|rule| rule.source == source && self.has(source))
-                .filter(|rule| rule.accounts.is_empty() || rule.accounts.contains(&self.name))
+                .filter(|rule| {
+                    rule.accounts.is_empty()
+                        || self.names().any(|name| rule.accounts.contains(name))
+                })
                 .collect();
             if rules.is_empty() {
                 continue;

@@ -98,6 +98,9 @@ impl Ending {
         if status(source, object).is_some() {
             return Self::Unresolved;
         }
+        if !matches!(text(object, "status"), Some("resolved" | "closed")) {
+            return Self::Unknown;
+        }
         let at = match source {
             AlertSource::Pagerduty => {
                 instant(object, "resolved_at").or_else(|| instant(object, "last_status_change_at"))

@@ -11,7 +11,7 @@
 //! Between the look and the write somebody may still write. The API has no
 //! conditional changes, so that moment remains; it is as long as one request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Now;
 use super::config::{ComponentStatus, Mode};
-use super::model::{IncidentId, ObservedPage, PublicIncident};
+use super::model::{ComponentId, IncidentId, ObservedPage, PublicIncident};
 use super::pages::Reached;
 use super::step::{Step, StepKind};
 use crate::api::ApiError;
@@ -109,13 +109,22 @@ impl<'a> Applier<'a> {
     ) -> Vec<Applied> {
         let mut applied = Vec::new();
         let mut goes_on = true;
+        // The first round of which something was not done: the later ones were
+        // planned for a page that there is not.
+        let mut last_round = usize::MAX;
         for step in steps {
             if stop.is_cancelled() {
                 break;
             }
-            if !goes_on {
-                let detail = "an earlier step left the page in doubt".to_owned();
-                applied.push(self.conclude(step, Attempt::not(Outcome::Skipped, detail, false)));
+            let round = step.round;
+            if !goes_on || round > last_round {
+                let detail = if goes_on {
+                    "a step that it builds on was not done"
+                } else {
+                    "an earlier step left the page in doubt"
+                };
+                let skipped = Attempt::not(Outcome::Skipped, detail.to_owned(), false);
+                applied.push(self.conclude(step, skipped));
                 continue;
             }
             // Looking may be broken off; a write that has begun is seen to its end.
@@ -126,6 +135,9 @@ impl<'a> Applier<'a> {
                 Some(None) => self.write(&step).await,
             };
             goes_on = attempt.goes_on;
+            if attempt.outcome != Outcome::Done {
+                last_round = last_round.min(round);
+            }
             applied.push(self.conclude(step, attempt));
         }
         applied
@@ -149,11 +161,27 @@ impl<'a> Applier<'a> {
             )));
         };
         match self.page.incident(id, self.owner).await {
-            Err(error) => Some(failed(error)),
-            Ok(None) => Some(changed("the incident was deleted meanwhile")),
+            Err(error) => return Some(failed(error)),
+            Ok(None) => return Some(changed("the incident was deleted meanwhile")),
             Ok(Some(current)) => {
-                let is_as_planned = self.known.get(id).is_some_and(|known| current.is_as(known));
-                (!is_as_planned).then(|| changed("somebody changed the incident meanwhile"))
+                let known = self.known.get(id);
+                if !known.is_some_and(|known| current.is_as(known)) {
+                    return Some(changed("somebody changed the incident meanwhile"));
+                }
+            }
+        }
+        // At one request a second the plan may be minutes old.
+        let freed: BTreeSet<&ComponentId> = step.freed().collect();
+        if freed.is_empty() {
+            return None;
+        }
+        match self.page.held(self.owner).await {
+            Err(error) => Some(failed(error)),
+            Ok(held) => {
+                let mut others = held.iter().filter(|(holder, _)| holder != id);
+                others
+                    .any(|(_, component)| freed.contains(component))
+                    .then(|| changed("something else holds one of its components meanwhile"))
             }
         }
     }
@@ -176,6 +204,7 @@ impl<'a> Applier<'a> {
         self.store
             .step_ended(
                 noted,
+                (self.now)(),
                 attempt.outcome,
                 attempt.incident.as_ref().map(ToString::to_string),
                 attempt.detail.clone(),

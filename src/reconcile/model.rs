@@ -43,6 +43,10 @@ macro_rules! identifier {
     };
 }
 
+/// The status of the update with which a postmortem is published, and of the
+/// incident from then on.
+const POSTMORTEM: &str = "postmortem";
+
 identifier!(
     /// A status page.
     PageId
@@ -204,7 +208,12 @@ impl PublicIncident {
             .filter_map(|component| text(component, "id"))
             .map(ComponentId::from)
             .collect();
-        let ownership = Ownership::of(owner, &metadata, newest.as_ref(), updates, &components);
+        // Who explains afterwards what happened takes nothing over.
+        let said = updates
+            .iter()
+            .map(update)
+            .find(|update| update.text.status != POSTMORTEM);
+        let ownership = Ownership::of(owner, &metadata, said.as_ref(), updates, &components);
         // Where the page does not say, what is written in the incident counts: an
         // own incident that seems to hold nothing would be opened once more.
         if components.is_empty() {
@@ -233,10 +242,7 @@ impl PublicIncident {
     /// Realtime incidents end in one of these; the other statuses are those of
     /// maintenances.
     pub fn is_resolved(&self) -> bool {
-        matches!(
-            self.status.as_str(),
-            "resolved" | "postmortem" | "completed"
-        )
+        matches!(self.status.as_str(), "resolved" | POSTMORTEM | "completed")
     }
 
     /// Whether it is a planned maintenance rather than an incident.

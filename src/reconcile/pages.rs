@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::model::{self, IncidentId, Malformed, ObservedPage, Page, PageId, PublicIncident};
+use super::model::{
+    self, ComponentId, IncidentId, Malformed, ObservedPage, Page, PageId, PublicIncident,
+};
 use crate::api::StatuspageClient;
 use crate::causes::with_hint;
 use crate::source::{SourceError, whole};
@@ -149,6 +151,22 @@ impl Reached {
                 source,
             })?;
         parse_all(&found, owner)
+    }
+
+    /// What holds which component now: the newest unresolved incidents, whosever
+    /// they are, and the maintenances under way. One that was there before is
+    /// known from the observation.
+    pub async fn held(&self, owner: &str) -> Result<Vec<(IncidentId, ComponentId)>, Unobserved> {
+        let page = self.page.id.as_str();
+        let maintenances = whole::statuspage_active_maintenances(&self.client, page).await?;
+        let mut holders = self.newest_unresolved(owner).await?;
+        holders.extend(parse_all(&maintenances, owner)?);
+        let held = holders.into_iter().flat_map(|holder| {
+            let id = holder.id;
+            let components = holder.components.into_iter();
+            components.map(move |component| (id.clone(), component))
+        });
+        Ok(held.collect())
     }
 
     /// All unresolved incidents.

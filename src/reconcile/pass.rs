@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::Account;
@@ -14,9 +15,9 @@ use super::alert::{Ending, SourceId, SourceIncident};
 use super::apply::{Applied, Applier, Outcome, noted};
 use super::config::{AlertSource, Mode};
 use super::desired::{Desired, Wish, desired};
-use super::model::{ObservedPage, PageId};
+use super::model::{ComponentId, ObservedPage, PageId, PublicIncident};
 use super::pages::{Reached, explain};
-use super::plan::{Ended, Plan, Reason, Situation, Withheld, plan};
+use super::plan::{Ended, Plan, Reason, Situation, Unsettled, Withheld, plan};
 use super::record::Key;
 use super::report::{PageReport, Report, Seen};
 use super::rules::{Tags, Undecided, tag};
@@ -101,7 +102,7 @@ impl Reconciler {
                 undecided: undecided.clone(),
                 accounts: self.configured(),
                 endings: BTreeMap::new(),
-                unsettled: BTreeMap::new(),
+                unsettled: Vec::new(),
                 quiet_until: self.quiet_until(&page.page.id),
                 page,
             };
@@ -237,7 +238,7 @@ impl Reconciler {
         let sources = |account: &Account| {
             let all = AlertSource::WORDS.iter().map(|(_, source)| *source);
             all.filter(|source| account.has(*source))
-                .map(|source| (source, account.name.clone()))
+                .flat_map(|source| account.names().map(move |name| (source, name.clone())))
                 .collect::<Vec<_>>()
         };
         self.accounts.iter().flat_map(sources).collect()
@@ -254,6 +255,8 @@ impl Reconciler {
     ) -> PageReport {
         situation.endings = self.endings(&situation, listed).await;
         situation.unsettled = self.unsettled(&situation).await;
+        let recalled = self.recall(&reached, &situation).await;
+        situation.page.resolved.extend(recalled);
         let page = situation.page.page.clone();
         let observed = situation.page.clone();
         let managed = situation.own_count();
@@ -308,7 +311,7 @@ impl Reconciler {
                     .step_began(noted(&step, Mode::Plan, (self.now)()))
                     .await;
                 self.store
-                    .step_ended(noted, Outcome::Planned, None, None)
+                    .step_ended(noted, (self.now)(), Outcome::Planned, None, None)
                     .await;
             }
             planned.push(Applied {
@@ -358,15 +361,57 @@ impl Reconciler {
     }
 
     async fn look_up(&self, id: &SourceId) -> Ended {
-        let is_meant = |account: &&Account| account.has(id.source) && account.name == id.account;
+        let is_meant = |account: &&Account| {
+            account.has(id.source) && account.names().any(|name| *name == id.account)
+        };
         match self.accounts.iter().find(is_meant) {
-            Some(account) => account.look_up(id).await,
+            Some(account) => self.judged(id, account.look_up(id).await),
             None => Ended::unknown(),
         }
     }
 
+    /// What is unresolved, but in a state that no rule is about, is over as far
+    /// as the public is concerned; no list was asked for it.
+    fn judged(&self, id: &SourceId, ended: Ended) -> Ended {
+        let found = ended
+            .object
+            .as_ref()
+            .filter(|_| ended.ending == Ending::Unresolved)
+            .and_then(|object| SourceIncident::parse(id.source, &id.account, Value::clone(object)));
+        let is_over = |incident: &SourceIncident| {
+            !self.config.rules.iter().any(|rule| rule.is_about(incident))
+        };
+        match found.filter(is_over) {
+            Some(incident) => Ended {
+                ending: Ending::Over(Some(incident.since)),
+                ..ended
+            },
+            None => ended,
+        }
+    }
+
+    /// Incidents that were resolved for what is to be announced now, and are not
+    /// among the newest any more. The journal knows them; losing it means that
+    /// such an incident is opened anew rather than reopened or left to a human.
+    async fn recall(&self, reached: &Reached, situation: &Situation<'_>) -> Vec<PublicIncident> {
+        let opened = self
+            .store
+            .last_opened(situation.page.page.id.as_str())
+            .await;
+        let forgotten = situation.forgotten(&opened);
+        let looks = forgotten
+            .iter()
+            .map(|id| reached.incident(id, &self.config.owner).boxed());
+        let found = together(looks.collect()).await;
+        found
+            .into_iter()
+            .filter_map(|found| found.ok().flatten())
+            .filter(PublicIncident::is_resolved)
+            .collect()
+    }
+
     /// Incidents that were written lately and may not show yet.
-    async fn unsettled(&self, situation: &Situation<'_>) -> BTreeMap<Key, Timestamp> {
+    async fn unsettled(&self, situation: &Situation<'_>) -> Vec<Unsettled> {
         let settle = self.config.guards.settle;
         let since = situation.now.checked_sub(settle).unwrap_or(Timestamp::MIN);
         // Where the journal cannot be read there is still the look before each
@@ -378,16 +423,22 @@ impl Reconciler {
             let mut shown = unresolved.iter().chain(resolved);
             !shown.any(|incident| Some(incident.id.as_str()) == open.incident.as_deref())
         });
-        let keys = situation.desired.iter().map(|desired| &desired.key);
-        keys.filter_map(|key| {
-            let text = key.to_string();
-            let mine = opens
-                .iter()
-                .filter(|open| open.key == text && open.page == situation.page.page.id.as_str());
-            let last = mine.map(|open| open.began).max()?;
-            Some((key.clone(), last.checked_add(settle).ok()?))
-        })
-        .collect()
+        let page = situation.page.page.id.as_str();
+        opens
+            .into_iter()
+            .filter(|open| open.page == page)
+            .filter_map(|open| {
+                Some(Unsettled {
+                    key: serde_json::from_value(Value::String(open.key)).ok()?,
+                    components: open
+                        .components
+                        .iter()
+                        .map(|id| ComponentId::from(id.as_str()))
+                        .collect(),
+                    until: open.last.checked_add(settle).ok()?,
+                })
+            })
+            .collect()
     }
 
     fn quiet_until(&self, page: &PageId) -> Option<Timestamp> {

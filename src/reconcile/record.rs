@@ -252,17 +252,26 @@ impl Record {
         metadata
     }
 
-    /// Takes source incidents up, or what is new of those it has. The oldest
-    /// are forgotten where there are too many.
+    /// Takes source incidents up: those it stands for now, oldest first, after
+    /// those that are over. Where there are too many, the first are forgotten;
+    /// that depends on nothing else, so that saying the same twice changes
+    /// nothing.
     pub fn remember(&mut self, sources: impl IntoIterator<Item = RecordedSource>) {
-        for source in sources {
-            match self.sources.iter_mut().find(|known| known.id == source.id) {
-                Some(known) => *known = source,
-                None => self.sources.push(source),
-            }
-        }
+        let current: Vec<RecordedSource> = sources.into_iter().collect();
+        self.sources
+            .retain(|known| !current.iter().any(|source| source.id == known.id));
+        self.sources.extend(current);
         let superfluous = self.sources.len().saturating_sub(MOST_SOURCES);
         self.sources.drain(..superfluous);
+    }
+
+    /// Whether it may have had to forget some of them.
+    pub fn is_full(&self) -> bool {
+        self.sources.len() >= MOST_SOURCES
+    }
+
+    pub fn names(&self, source: &SourceId) -> bool {
+        self.sources.iter().any(|known| known.id == *source)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From settings to everything a pass works with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -131,29 +131,33 @@ fn accounts(
     outbound: &OutboundSettings,
     rate_limits: &RateLimits,
 ) -> Result<Vec<Account>, SetupError> {
-    let mut accounts = Vec::new();
+    let mut accounts: Vec<Account> = Vec::new();
     let mut known = Known::default();
     for account in &settings.pagerduty {
         let name = account.name.as_deref().unwrap_or("pagerduty");
-        if known.is_twin("PagerDuty", name, &account.token)? {
+        if let Some(twin) = known.twin("PagerDuty", name, &account.token, accounts.len())? {
+            accounts[twin].aliases.push(name.to_owned());
             continue;
         }
         let limit = rate_limits.pagerduty_per_minute;
         let client = PagerdutyClient::new(account, outbound, limit);
         accounts.push(Account {
             name: name.to_owned(),
+            aliases: Vec::new(),
             client: Client::Pagerduty(client.map_err(|source| failed("PagerDuty", source))?),
         });
     }
     for account in &settings.opsgenie {
         let name = account.name.as_deref().unwrap_or("opsgenie");
-        if known.is_twin("Opsgenie", name, &account.api_token)? {
+        if let Some(twin) = known.twin("Opsgenie", name, &account.api_token, accounts.len())? {
+            accounts[twin].aliases.push(name.to_owned());
             continue;
         }
         let limit = rate_limits.opsgenie_per_minute;
         let client = OpsgenieClient::new(account, outbound, limit);
         accounts.push(Account {
             name: name.to_owned(),
+            aliases: Vec::new(),
             client: Client::Opsgenie(client.map_err(|source| failed("Opsgenie", source))?),
         });
     }
@@ -169,34 +173,38 @@ fn failed(what: &str, source: BuildError) -> SetupError {
 
 /// Accounts so far. One that is given twice, once for the catalog and once as
 /// Pagerstatus had it, must not be read twice: each of its incidents would be
-/// two.
+/// two. It goes by both names.
 #[derive(Default)]
 struct Known {
     names: BTreeSet<(&'static str, String)>,
-    tokens: BTreeSet<String>,
+    tokens: BTreeMap<String, usize>,
 }
 
 impl Known {
-    fn is_twin(
+    /// The place of the account with this token, if there is one; otherwise it
+    /// will be at `next`.
+    fn twin(
         &mut self,
         source_name: &'static str,
         name: &str,
         credential: &Credential,
-    ) -> Result<bool, SetupError> {
+        next: usize,
+    ) -> Result<Option<usize>, SetupError> {
         let identity = match credential {
             Credential::Fixed(token) => format!("{source_name} {}", token.expose_secret()),
             Credential::File(path) => format!("{source_name} file {}", path.display()),
         };
-        if !self.tokens.insert(identity) {
-            return Ok(true);
+        if let Some(place) = self.tokens.get(&identity) {
+            return Ok(Some(*place));
         }
+        self.tokens.insert(identity, next);
         if !self.names.insert((source_name, name.to_owned())) {
             return Err(SetupError::Twins {
                 what: name.to_owned(),
                 source_name,
             });
         }
-        Ok(false)
+        Ok(None)
     }
 }
 
@@ -207,7 +215,7 @@ fn check_names(config: &Config, accounts: &[Account]) -> Result<(), SetupError> 
             if !accounts
                 .iter()
                 .filter(of_source)
-                .any(|account| account.name == *name)
+                .any(|account| account.names().any(|known| known == name))
             {
                 return Err(SetupError::UnknownAccount {
                     what: format!("the account `{name}` in its rule `{}`", rule.name),

@@ -46,9 +46,20 @@ pub struct Step {
     /// Since when it ought to have been open.
     #[serde(skip)]
     pub opens_since: Option<Timestamp>,
+    /// Steps of a later round build on those of the earlier ones.
+    #[serde(skip)]
+    pub round: usize,
 }
 
 impl Step {
+    /// The components that it calls operational again.
+    pub fn freed(&self) -> impl Iterator<Item = &ComponentId> {
+        let components = self.components.iter();
+        components
+            .filter(|(_, status)| **status == ComponentStatus::Operational)
+            .map(|(id, _)| id)
+    }
+
     /// Whether readers of the page see an update because of it.
     pub const fn is_public(&self) -> bool {
         self.status.is_some() || self.body.is_some()

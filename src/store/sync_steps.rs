@@ -15,6 +15,8 @@
 //! Identifiers are kept as they are, since they are compared with others; all
 //! other text goes through [`kept`].
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
@@ -103,7 +105,10 @@ pub struct SyncStepInProgress {
 pub struct UnsettledOpen {
     pub page: String,
     pub key: String,
-    pub began: Timestamp,
+    pub components: Vec<String>,
+    /// When it was last written about: its end, or its beginning where that is
+    /// not known. A step may have waited long for its turn in between.
+    pub last: Timestamp,
     /// Its identifier, where an answer told it.
     pub incident: Option<String>,
 }
@@ -232,11 +237,11 @@ impl Store {
     pub async fn step_ended(
         &self,
         step: SyncStepInProgress,
+        ended: Timestamp,
         outcome: SyncOutcome,
         incident: Option<String>,
         detail: Option<String>,
     ) {
-        let ended = Timestamp::now();
         let end = move |connection: &mut Connection| {
             let SyncStepInProgress { row, step } = step;
             let incident = incident.or_else(|| step.incident.clone());
@@ -247,14 +252,26 @@ impl Store {
         let _noted: Option<()> = self.attempt("note the end of a step", end).await;
     }
 
-    /// Incidents that were to be opened at or after `since`, oldest first, and
-    /// of which it is not certain that they were not. None if the journal cannot
-    /// be read, which is not the same as nothing.
+    /// Incidents that were to be opened, oldest first, of which it is not certain
+    /// that they were not, and about which something was noted at or after
+    /// `since`. None if the journal cannot be read, which is not the same as
+    /// nothing.
     pub async fn unsettled(&self, since: Timestamp) -> Option<Vec<UnsettledOpen>> {
         self.attempt("read the journal of incident sync", move |connection| {
             unsettled(connection, since)
         })
         .await
+    }
+
+    /// The incident that was last opened, or opened again, for each key on a page,
+    /// as far as the journal goes back; none if it cannot be read.
+    pub async fn last_opened(&self, page: &str) -> BTreeMap<String, String> {
+        let page = page.to_owned();
+        self.attempt("read the journal of incident sync", move |connection| {
+            last_opened(connection, &page)
+        })
+        .await
+        .unwrap_or_default()
     }
 
     /// The newest steps first, at most so many; none if they cannot be read.
@@ -321,8 +338,8 @@ fn unsettled(
 ) -> rusqlite::Result<Vec<UnsettledOpen>> {
     // One that is done counts as well: lists may be behind.
     let mut opens = connection.prepare(
-        "SELECT page, key, began, incident FROM sync_step
-         WHERE kind = ? AND mode = ? AND began >= ? AND (outcome IS NULL OR outcome IN (?, ?))
+        "SELECT page, key, components, COALESCE(ended, began) AS last, incident FROM sync_step
+         WHERE kind = ? AND mode = ? AND last >= ? AND (outcome IS NULL OR outcome IN (?, ?))
          ORDER BY id",
     )?;
     let wanted = params![
@@ -333,22 +350,49 @@ fn unsettled(
         SyncOutcome::Done,
     ];
     let opens = opens.query_map(wanted, |row| {
-        let began: String = row.get("began")?;
+        let last: String = row.get("last")?;
+        let components: String = row.get("components")?;
         Ok(UnsettledOpen {
             page: row.get("page")?,
             key: row.get("key")?,
-            began: parsed(&began)?,
+            components: separated(&components),
+            last: parsed(&last)?,
             incident: row.get("incident")?,
         })
     })?;
     opens.collect()
 }
 
+fn last_opened(
+    connection: &mut Connection,
+    page: &str,
+) -> rusqlite::Result<BTreeMap<String, String>> {
+    // The later row of a key is put in over the earlier one.
+    let mut opens = connection.prepare(
+        "SELECT key, incident FROM sync_step
+         WHERE page = ? AND mode = ? AND kind IN (?, ?) AND outcome = ? AND incident IS NOT NULL
+         ORDER BY id",
+    )?;
+    let wanted = params![
+        page,
+        SyncMode::Apply,
+        SyncStepKind::Open,
+        SyncStepKind::Reopen,
+        SyncOutcome::Done,
+    ];
+    let opens = opens.query_map(wanted, |row| Ok((row.get("key")?, row.get("incident")?)))?;
+    opens.collect()
+}
+
+fn separated(components: &str) -> Vec<String> {
+    let components = components.split(SEPARATOR).filter(|id| !id.is_empty());
+    components.map(str::to_owned).collect()
+}
+
 fn record_of(row: &Row<'_>) -> rusqlite::Result<SyncStepRecord> {
     let began: String = row.get("began")?;
     let ended: Option<String> = row.get("ended")?;
     let components: String = row.get("components")?;
-    let components = components.split(SEPARATOR).filter(|id| !id.is_empty());
     Ok(SyncStepRecord {
         began: parsed(&began)?,
         ended: ended.as_deref().map(parsed).transpose()?,
@@ -356,7 +400,7 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<SyncStepRecord> {
         incident: row.get("incident")?,
         key: row.get("key")?,
         kind: row.get("kind")?,
-        components: components.map(str::to_owned).collect(),
+        components: separated(&components),
         reason: row.get("reason")?,
         mode: row.get("mode")?,
         outcome: row.get("outcome")?,

@@ -132,7 +132,9 @@ async fn start_catalog(
     loop {
         let starting = beating(health, Box::pin(start(settings, catalog)));
         match stop.run_until_cancelled(starting).await? {
-            Err(Exit::Failed) if !is_alone => {
+            // Whatever is the matter, it must not take the incident sync along; and
+            // as long as it lasts, the process is not ready.
+            Err(_) if !is_alone => {
                 let seconds = BEFORE_ANOTHER_START.as_secs();
                 tracing::warn!(
                     seconds,

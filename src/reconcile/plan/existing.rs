@@ -96,11 +96,21 @@ impl Existing<'_> {
                 return;
             }
         };
-        let knew = |id: &SourceId| record.sources.iter().any(|source| source.id == *id);
-        let has_new_sources = desired
-            .sources
-            .iter()
-            .any(|source| !knew(&source.incident.id));
+        let ids = |record: &Record| -> Vec<SourceId> {
+            record
+                .sources
+                .iter()
+                .map(|source| source.id.clone())
+                .collect()
+        };
+        let before = ids(&record);
+        record.remember(
+            desired
+                .sources
+                .iter()
+                .map(|source| source.incident.recorded()),
+        );
+        let has_new_sources = ids(&record) != before;
         let has_another_key = record.key != desired.key;
         let (kind, reason) = if !change.is_empty() || !texts.is_empty() {
             (StepKind::Update, change.reason())
@@ -126,12 +136,6 @@ impl Existing<'_> {
             }
         };
         record.key = desired.key.clone();
-        record.remember(
-            desired
-                .sources
-                .iter()
-                .map(|source| source.incident.recorded()),
-        );
         let body = (!texts.is_empty()).then(|| scope::joined(&texts));
         round.steps.push(self.step(
             kind,
@@ -204,9 +208,12 @@ impl Existing<'_> {
                 });
                 continue;
             }
-            let status =
-                self.situation
-                    .status_beside_others(id, wanted.status, Some(&self.incident.id));
+            let status = self.situation.status_beside_others(
+                id,
+                wanted.status,
+                Some(&self.incident.id),
+                None,
+            );
             record.components.insert(id.clone(), wanted.status);
             record.owes.remove(id);
             change.statuses.insert(id.clone(), status);
@@ -244,19 +251,25 @@ impl Existing<'_> {
     /// Statuses that the rules see differently now. What the component has is
     /// not looked at: a human may have set it.
     fn restate(&self, desired: &Desired, record: &mut Record, change: &mut Change) {
+        let is_in_doubt = self.doubt(record).is_some();
         for (id, wanted) in &desired.components {
             let is_held = self.incident.components.contains(id);
             let Some(said) = record.components.get_mut(id).filter(|_| is_held) else {
                 continue;
             };
-            if *said != wanted.status {
-                *said = wanted.status;
-                let status =
-                    self.situation
-                        .status_beside_others(id, wanted.status, Some(&self.incident.id));
-                change.statuses.insert(id.clone(), status);
-                change.restated = true;
+            // Who cannot be heard may be the one who says that it is worse.
+            if *said == wanted.status || (is_in_doubt && wanted.status < *said) {
+                continue;
             }
+            let given = self.situation.status_beside_others(
+                id,
+                wanted.status,
+                Some(&self.incident.id),
+                Some(*said),
+            );
+            *said = wanted.status;
+            change.statuses.insert(id.clone(), given);
+            change.restated = true;
         }
     }
 
@@ -420,6 +433,13 @@ impl Existing<'_> {
         if !situation.is_complete {
             return Some(incomplete());
         }
+        // Pagerstatus kept no record of what it stands for: it may be any of them.
+        if record.sources.is_empty() && !situation.undecided.is_empty() {
+            return Some((
+                Reason::Undecided,
+                "the rules could not say anything about some source incidents".to_owned(),
+            ));
+        }
         for source in record.sources.iter().map(|source| &source.id) {
             if situation.undecided.contains(source) {
                 return Some((
@@ -458,7 +478,9 @@ impl Existing<'_> {
         }
         // Pagerstatus kept no record, and an incident may be deleted: what is
         // known is when the public incident was last touched.
-        Ok(last.unwrap_or(self.incident.updated))
+        let ended = last.unwrap_or(self.incident.updated);
+        // By another clock it may be yet to come.
+        Ok(ended.min(self.situation.now))
     }
 
     /// Components that were left as they were when an incident gave them up.
@@ -539,12 +561,11 @@ impl Existing<'_> {
             reason,
         } = write;
         record.hash = match (&status, &body) {
-            (None, None) => self
-                .incident
-                .newest
-                .as_ref()
-                .map(|update| update.text.hash())
-                .unwrap_or_default(),
+            // Where no update is shown, the last one is still the last one.
+            (None, None) => match &self.incident.newest {
+                Some(update) => update.text.hash(),
+                None => record.hash,
+            },
             _ => scope::hash(
                 status.as_deref().unwrap_or(&self.incident.status),
                 body.as_deref(),
@@ -564,6 +585,7 @@ impl Existing<'_> {
             notify,
             record,
             opens_since: None,
+            round: 0,
         }
     }
 

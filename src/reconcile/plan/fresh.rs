@@ -60,7 +60,19 @@ pub(super) fn hindrance(
         detail: detail.to_owned(),
         due,
     };
+    let until = situation
+        .unsettled
+        .iter()
+        .filter(|open| open.key == *key || open.components.contains(component))
+        .map(|open| open.until)
+        .max();
+    if let Some(until) = until.filter(|until| *until > situation.now) {
+        let detail = "it may have been opened a moment ago, and will then show up (settle)";
+        return Some(withheld(Reason::Settling, detail, Some(until)));
+    }
+    // By another clock it may have been acknowledged in times to come.
     let due = since
+        .min(situation.now)
         .checked_add(guards.open_after)
         .unwrap_or(Timestamp::MAX);
     if due > situation.now {
@@ -126,26 +138,15 @@ impl Fresh<'_> {
     /// Why it must not be opened at all now.
     fn hindrance(&self, components: &BTreeMap<ComponentId, ComponentStatus>) -> Option<Withheld> {
         let situation = self.situation;
-        let until = situation.unsettled.get(&self.desired.key).copied();
-        if let Some(until) = until.filter(|until| *until > situation.now) {
-            let detail = "it may have been opened a moment ago, and will then show up (settle)";
-            return Some(self.withheld(
-                components,
-                Reason::Settling,
-                detail.to_owned(),
-                Some(until),
-            ));
-        }
         let by_hand = situation.page.resolved.iter().find(|incident| {
             let Ownership::Human(Some(record), _) = &incident.ownership else {
                 return false;
             };
-            let mut sources = self
-                .desired
-                .sources
-                .iter()
-                .map(|source| &source.incident.id);
-            sources.all(|id| record.sources.iter().any(|known| known.id == *id))
+            let closed = incident.resolved.unwrap_or(incident.updated);
+            self.desired.sources.iter().all(|source| {
+                let source = &source.incident;
+                record.names(&source.id) || (record.is_full() && source.since <= closed)
+            })
         })?;
         let detail = format!(
             "a human resolved {} for the same source incidents, so it stays resolved until there are others",
@@ -233,13 +234,14 @@ impl Fresh<'_> {
                 .map(|(id, status)| {
                     (
                         id.clone(),
-                        situation.status_beside_others(id, *status, None),
+                        situation.status_beside_others(id, *status, None, None),
                     )
                 })
                 .collect(),
             notify,
             record,
             opens_since: self.desired.opens_since(),
+            round: 0,
         })
     }
 

@@ -12,7 +12,9 @@
 //! the steps so far are done, so that a component which one incident gives up
 //! can go to another in the same plan, and so that after a plan was carried out
 //! the next one is empty. Nothing is opened in a round that changes what is
-//! there: an incident is opened with all the components it will have.
+//! there: an incident is opened with all the components it will have. Steps of
+//! one round do not depend on each other; those of a later one do, and are not
+//! carried out where one before them was not.
 //!
 //! # What never happens
 //!
@@ -28,7 +30,7 @@ mod scope;
 mod situation;
 mod withheld;
 
-pub use situation::{Ended, Situation};
+pub use situation::{Ended, Situation, Unsettled};
 pub use withheld::{Reason, Withheld};
 
 use super::step::Step;
@@ -47,7 +49,7 @@ pub struct Plan {
 /// Plans for one page.
 pub fn plan(mut situation: Situation<'_>) -> Plan {
     let mut plan = Plan::default();
-    for _ in 0..MOST_ROUNDS {
+    for number in 0..MOST_ROUNDS {
         let mut round = Round::default();
         existing::plan(&situation, &mut round);
         if round.steps.is_empty() {
@@ -59,7 +61,8 @@ pub fn plan(mut situation: Situation<'_>) -> Plan {
         if round.steps.is_empty() {
             break;
         }
-        for step in &round.steps {
+        for step in &mut round.steps {
+            step.round = number;
             situation.foresee(step);
         }
         plan.steps.append(&mut round.steps);

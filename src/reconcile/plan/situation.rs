@@ -32,10 +32,19 @@ pub struct Situation<'a> {
     /// How the source incidents ended that own incidents stand for and that are
     /// not desired any more, with what the API shows of them.
     pub endings: BTreeMap<SourceId, Ended>,
-    /// Until when an incident may still come up that was written lately.
-    pub unsettled: BTreeMap<Key, Timestamp>,
+    /// Incidents that were opened lately and may still have to come up.
+    pub unsettled: Vec<Unsettled>,
     /// Until when nothing is written to the page, because a write is in doubt.
     pub quiet_until: Option<Timestamp>,
+}
+
+/// An incident that was opened lately and does not show yet.
+#[derive(Clone, Debug)]
+pub struct Unsettled {
+    pub key: Key,
+    pub components: BTreeSet<ComponentId>,
+    /// From then on it would show.
+    pub until: Timestamp,
 }
 
 /// How a source incident ended.
@@ -75,6 +84,23 @@ impl Situation<'_> {
             })
             .filter_map(|incident| incident.ownership.record())
             .flat_map(|record| record.sources.iter().map(|source| source.id.clone()))
+            .collect()
+    }
+
+    /// Of the incidents that were last opened for what is to be opened now, those
+    /// that the page does not show. `opened`: by key.
+    pub fn forgotten(&self, opened: &BTreeMap<String, String>) -> Vec<IncidentId> {
+        let matched: BTreeSet<&Key> = self.matches().into_values().map(|one| &one.key).collect();
+        let shown = |id: &str| {
+            let mut all = self.page.unresolved.iter().chain(&self.page.resolved);
+            all.any(|incident| incident.id.as_str() == id)
+        };
+        self.desired
+            .iter()
+            .filter(|desired| !matched.contains(&desired.key) && desired.opens_since().is_some())
+            .filter_map(|desired| opened.get(&desired.key.to_string()))
+            .filter(|id| !shown(id))
+            .map(|id| IncidentId::from(id.as_str()))
             .collect()
     }
 
@@ -184,12 +210,14 @@ impl Situation<'_> {
     }
 
     /// What a component's status becomes when an own incident begins to hold it:
-    /// never better than what somebody else's incident says about it.
+    /// never better than what somebody else's incident says about it. `given`: what
+    /// we gave it so far.
     pub(super) fn status_beside_others(
         &self,
         component: &ComponentId,
         wanted: ComponentStatus,
         except: Option<&IncidentId>,
+        given: Option<ComponentStatus>,
     ) -> ComponentStatus {
         let current = self
             .page
@@ -197,6 +225,8 @@ impl Situation<'_> {
             .get(component)
             .and_then(|component| component.status);
         match (self.holder(component, except), current) {
+            // What it has is what we gave it.
+            (_, current) if current == given && given.is_some() => wanted,
             (Some(_), Some(current)) => wanted.max(current),
             _ => wanted,
         }

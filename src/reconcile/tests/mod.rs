@@ -2,6 +2,7 @@
 
 mod ownership;
 mod planning;
+mod corners;
 mod tagging;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +104,7 @@ fn situation(config: &Config, page: ObservedPage, incidents: Vec<SourceIncident>
             .collect(),
         accounts: BTreeSet::from([(AlertSource::Pagerduty, "main".to_owned())]),
         endings: BTreeMap::<_, Ended>::new(),
-        unsettled: BTreeMap::new(),
+        unsettled: Vec::new(),
         quiet_until: None,
     }
 }

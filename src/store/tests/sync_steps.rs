@@ -1,4 +1,5 @@
 use super::*;
+use std::collections::BTreeMap;
 
 fn at(time: &str) -> Timestamp {
     format!("2026-05-04T{time}Z").parse().unwrap()
@@ -22,9 +23,10 @@ fn open(key: &str, began: Timestamp) -> NewSyncStep {
 }
 
 async fn note(store: &Store, step: NewSyncStep, outcome: SyncOutcome, incident: Option<&str>) {
+    let ended = step.began;
     let step = store.step_began(step).await;
     let incident = incident.map(str::to_owned);
-    store.step_ended(step, outcome, incident, None).await;
+    store.step_ended(step, ended, outcome, incident, None).await;
 }
 
 async fn unsettled_keys(store: &Store, since: Timestamp) -> Vec<String> {
@@ -47,7 +49,13 @@ async fn a_step_is_remembered_whole_by_who_opens_the_file_later() {
     let resolve = first.step_began(resolve).await;
     let detail = Some("a human was faster".to_owned());
     first
-        .step_ended(resolve, SyncOutcome::Skipped, None, detail.clone())
+        .step_ended(
+            resolve,
+            at("10:00:01"),
+            SyncOutcome::Skipped,
+            None,
+            detail.clone(),
+        )
         .await;
 
     let store = Store::open(&path).await;
@@ -55,7 +63,7 @@ async fn a_step_is_remembered_whole_by_who_opens_the_file_later() {
     let steps = store.sync_steps(10).await;
     assert_eq!(steps.len(), 2);
     let resolve = &steps[0];
-    assert!(resolve.ended.unwrap() > began);
+    assert_eq!(resolve.ended, Some(at("10:00:01")));
     assert_eq!(resolve.kind, SyncStepKind::Resolve);
     assert_eq!(resolve.incident.as_deref(), Some("i1"));
     assert_eq!(resolve.outcome, Some(SyncOutcome::Skipped));
@@ -106,7 +114,8 @@ async fn an_incident_is_unsettled_unless_it_certainly_was_not_opened() {
     let expected = |key: &str, incident: Option<&str>| UnsettledOpen {
         page: "p1".to_owned(),
         key: key.to_owned(),
-        began: now,
+        components: vec!["c1".to_owned(), "c2".to_owned()],
+        last: now,
         incident: incident.map(str::to_owned),
     };
     let expected = [
@@ -135,6 +144,42 @@ async fn what_began_before_is_settled_to_the_fraction_of_a_second() {
 }
 
 #[tokio::test]
+async fn what_waited_long_for_its_turn_is_unsettled_from_its_end() {
+    let store = Store::open(Path::new(IN_MEMORY)).await;
+    let waited = store.step_began(open("waited", at("10:00:00"))).await;
+    store
+        .step_ended(waited, at("10:01:00"), SyncOutcome::Done, None, None)
+        .await;
+    let unsettled = store.unsettled(at("10:00:30")).await.unwrap();
+    assert_eq!(unsettled[0].last, at("10:01:00"));
+}
+
+#[tokio::test]
+async fn the_incident_that_was_opened_last_is_known_by_its_key() {
+    let store = Store::open(Path::new(IN_MEMORY)).await;
+    let now = at("10:00:00");
+    note(&store, open("a", now), SyncOutcome::Done, Some("i1")).await;
+    note(&store, open("a", now), SyncOutcome::Done, Some("i2")).await;
+    note(&store, open("b", now), SyncOutcome::Refused, Some("i3")).await;
+    let reopened = step(SyncStepKind::Reopen, "c", now);
+    note(&store, reopened, SyncOutcome::Done, Some("i4")).await;
+    let resolved = step(SyncStepKind::Resolve, "d", now);
+    note(&store, resolved, SyncOutcome::Done, Some("i5")).await;
+
+    let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, id)| ((*key).to_owned(), (*id).to_owned()))
+            .collect()
+    };
+    assert_eq!(
+        store.last_opened("p1").await,
+        pairs(&[("a", "i2"), ("c", "i4")])
+    );
+    assert_eq!(store.last_opened("p2").await, BTreeMap::new());
+}
+
+#[tokio::test]
 async fn a_journal_that_cannot_be_used_is_not_an_empty_one() {
     let _logged = Logged::start();
     let (_directory, path) = directory_with_path();
@@ -155,7 +200,7 @@ async fn a_journal_that_cannot_be_used_is_not_an_empty_one() {
     // What could not be noted at its beginning is noted whole at its end.
     sql("ALTER TABLE moved RENAME TO sync_step").await.unwrap();
     store
-        .step_ended(unnoted, SyncOutcome::Unknown, None, None)
+        .step_ended(unnoted, at("10:00:01"), SyncOutcome::Unknown, None, None)
         .await;
     assert_eq!(
         unsettled_keys(&store, at("10:00:00")).await,
@@ -267,7 +312,13 @@ async fn a_reason_is_masked_and_cut() {
     };
     let leaky = store.step_began(leaky).await;
     store
-        .step_ended(leaky, SyncOutcome::Refused, None, Some(text))
+        .step_ended(
+            leaky,
+            at("10:00:01"),
+            SyncOutcome::Refused,
+            None,
+            Some(text),
+        )
         .await;
 
     let step = store.sync_steps(1).await.remove(0);

@@ -3,6 +3,7 @@
 mod calm;
 mod kills;
 mod laws;
+mod mishaps;
 mod scale;
 mod service;
 mod story;
