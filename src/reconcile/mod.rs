@@ -37,6 +37,7 @@ pub mod apply;
 pub mod config;
 pub mod desired;
 pub mod hints;
+mod measure;
 pub mod model;
 pub mod pages;
 mod pass;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -17,14 +16,12 @@ use super::config::{AlertSource, Mode};
 use super::desired::{Desired, Wish, desired};
 use super::model::{ComponentId, ObservedPage, PageId, PublicIncident};
 use super::pages::{Reached, explain};
-use super::plan::{Ended, Plan, Reason, Situation, Unsettled, Withheld, plan};
-use super::record::Key;
+use super::plan::{Ended, Plan, Situation, Unsettled, plan};
 use super::report::{PageReport, Report, Seen};
 use super::rules::{Tags, Undecided, tag};
-use super::step::{Step, StepKind};
+use super::step::Step;
 use super::{Ask, Reconciler};
 use crate::jq;
-use crate::telemetry::metrics::{self, SyncPass};
 
 /// Pages, accounts and objects that are asked for at a time.
 const AT_A_TIME: usize = 4;
@@ -323,21 +320,6 @@ impl Reconciler {
         planned
     }
 
-    /// Says what is held back, and why.
-    fn say_withheld(&self, withheld: &[Withheld]) {
-        for one in withheld {
-            let what = match &one.incident {
-                Some(incident) => format!("incident {incident} ({})", one.key),
-                None => one.key.to_string(),
-            };
-            let line = format!(
-                "Status page {}: {what} stays as it is: {}",
-                one.page, one.detail
-            );
-            self.say(&line, one.reason.is_trouble());
-        }
-    }
-
     /// How the source incidents ended of what is not desired any more.
     async fn endings(
         &self,
@@ -474,85 +456,6 @@ impl Reconciler {
         // What was due before this pass has had its turn.
         let ahead = due.chain(quiet).filter(|at| *at > now);
         ahead.chain(skipped).min()
-    }
-
-    /// Says something unless the last pass said it, too; whether it was said.
-    fn say(&self, line: &str, is_trouble: bool) -> bool {
-        let is_new = {
-            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            let was_said = memory.said_before.contains(line);
-            memory.said.insert(line.to_owned()) && !was_said
-        };
-        match (is_new, is_trouble) {
-            (false, _) => {}
-            (true, true) => tracing::warn!("{line}"),
-            (true, false) => tracing::info!("{line}"),
-        }
-        is_new
-    }
-
-    /// What is said from now on is said by another pass.
-    fn begin_to_say(&self) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.said_before = std::mem::take(&mut memory.said);
-    }
-
-    fn say_problems(&self, problems: &[String]) {
-        for problem in problems {
-            self.say(problem, true);
-        }
-    }
-}
-
-impl Reconciler {
-    fn measure(&self, report: &Report) {
-        let ending = report.ending();
-        metrics::sync_pass(match ending {
-            super::Ending::Done => SyncPass::Done,
-            super::Ending::Partly => SyncPass::Partly,
-            super::Ending::Failed => SyncPass::Failed,
-        });
-        if ending == super::Ending::Done {
-            metrics::sync_last_success((self.now)());
-        }
-        metrics::sync_managed_incidents(report.pages.iter().map(|page| page.managed).sum());
-        let withheld: Vec<Reason> = report
-            .pages
-            .iter()
-            .flat_map(|page| page.withheld.iter().map(|withheld| withheld.reason))
-            .collect();
-        let by_reason = Reason::ALL.map(|reason| {
-            let count = withheld.iter().filter(|one| **one == reason).count();
-            (reason.as_str(), count)
-        });
-        metrics::sync_withheld(&by_reason);
-    }
-
-    /// How long the oldest source incident has been waiting to be announced.
-    fn measure_unannounced(&self, wish: &Wish, report: &Report) {
-        let unannounced: BTreeSet<(&PageId, &Key)> = report
-            .pages
-            .iter()
-            .flat_map(|page| {
-                let steps = page.steps.iter().filter(|applied| {
-                    let opens = matches!(applied.step.kind, StepKind::Open | StepKind::Reopen);
-                    opens && applied.outcome != Outcome::Done
-                });
-                let steps = steps.map(|applied| (&page.page.id, &applied.step.key));
-                let withheld = page.withheld.iter().filter(|one| one.incident.is_none());
-                steps.chain(withheld.map(|one| (&page.page.id, &one.key)))
-            })
-            .collect();
-        let oldest = wish
-            .incidents
-            .iter()
-            .filter(|desired| unannounced.contains(&(&desired.page, &desired.key)))
-            .filter_map(Desired::opens_since)
-            .min();
-        let age = oldest.map(|since| {
-            Duration::try_from((self.now)().duration_since(since)).unwrap_or_default()
-        });
-        metrics::sync_oldest_unannounced(age);
     }
 }
 

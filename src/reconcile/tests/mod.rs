@@ -1,8 +1,8 @@
 //! What is pure, by examples. The whole, against simulators, is in `tests/it`.
 
+mod corners;
 mod ownership;
 mod planning;
-mod corners;
 mod tagging;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -245,7 +245,9 @@ async fn credentials_that_port_refuses_do_not_end_the_incident_sync() {
     running
         .until("the incident is public", || world.unresolved().len() == 1)
         .await;
-    let ready = running.request(reqwest::Method::GET, "/health/ready").send();
+    let ready = running
+        .request(reqwest::Method::GET, "/health/ready")
+        .send();
     assert_eq!(ready.await.unwrap().status(), 503);
     running.terminate().await.expect_code(143);
 }
