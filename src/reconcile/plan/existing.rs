@@ -454,7 +454,7 @@ impl Existing<'_> {
                 Some(Ending::Over(at)) => last = last.max(at),
                 Some(Ending::Unresolved) => {
                     return Err(format!(
-                        "{source} is not in the list of unresolved incidents, and yet it is unresolved"
+                        "{source} is unresolved although no list shows it: no rule is for its source or account any more, or the list is behind"
                     ));
                 }
                 Some(Ending::Unknown) | None => {
@@ -590,7 +590,7 @@ impl Existing<'_> {
 }
 
 fn reason_to_resolve() -> String {
-    "all its source incidents are over".to_owned()
+    "its source incidents are over, or no rule announces them any more".to_owned()
 }
 
 fn incomplete() -> (Reason, String) {
