@@ -122,9 +122,9 @@ Settings come from the environment (OCEAN__…), .env and config.yaml; see docs/
 
 Exit codes:
   0  all done
-  1  failed: nothing came of the resync (see the log)
+  1  failed: nothing came of the resync, or no status page could be read (see the log)
   2  not started: the command line, the settings or the credentials are wrong
-  3  partly done: a kind or some entities failed, or a deletion was withheld (see the log)
+  3  partly done: a kind, an entity or a step failed, or something was withheld (see the log)
 
 Stopped by a signal: 128 and its number, such as 130 for Ctrl-C";
 

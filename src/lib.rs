@@ -18,6 +18,10 @@
 //!                             ▼                ▼                     ▼
 //!   api::{statuspage, pagerduty, opsgenie}     jq                api::port
 //!                             └───────────────▶ http ◀───────────────┘
+//!
+//!  commands::{run, reconcile} ─▶ reconcile ◀── source::whole ◀── both sides
+//!                                    ├──▶ store          each step before it is done
+//!                                    └──▶ api::statuspage ──▶ the public page
 //! ```
 //!
 //! # Modules
@@ -55,6 +59,10 @@
 //!   `jq` for the types of what it hands on.
 //! - `mapping` → `resource_config`, `document`, `jq`; `resource_config` → `document`, `jq`;
 //!   `document` → `jq`.
+//! - `reconcile` → `source::whole`, to read either side to its end, and
+//!   `api::{statuspage, pagerduty, opsgenie}` for single objects and for what it writes;
+//!   `document` and `jq` for its rules; `store`, to note each step. Never Port, nor anything
+//!   of the catalog: a status page must not depend on it.
 //! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
 //! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.
 //! - `telemetry` → `api::port`, to ship log lines; all log through it, and tell it the

@@ -99,7 +99,8 @@ impl Defaults {
     /// What the program brings along, one source after the other. With several of
     /// them, a kind whose name another source has as well carries its source's name,
     /// whether that other source is on or not: turning it on later must not make
-    /// the document ambiguous that was stored before.
+    /// the document ambiguous that was stored before. Then comes what pairs of
+    /// sources have between them.
     pub fn embedded(sources: &[SourceName]) -> Result<Self, DefaultsError> {
         let mut defaults = Self::default();
         let shared = match sources {
@@ -117,6 +118,11 @@ impl Defaults {
                 }
             }
             defaults.add_mapping(&origin, mapping)?;
+        }
+        for pair in &PAIRS {
+            if pair.sources.iter().all(|source| sources.contains(source)) {
+                defaults.add_pair(pair)?;
+            }
         }
         Ok(defaults)
     }
@@ -162,6 +168,78 @@ impl Defaults {
             None => self.mapping = mapping,
         }
         Ok(())
+    }
+
+    /// Adds to what is there; a part that is added to nothing is a mistake.
+    fn add_pair(&mut self, pair: &Pair) -> Result<(), DefaultsError> {
+        let [one, other] = pair.sources;
+        let origin = format!("what the defaults of {one} and {other} have between them");
+        let mut mapping = parse(&origin, pair.mapping)?;
+        let added = mapping.get_mut("resources").map(Value::take);
+        let resources = self.mapping.get_mut("resources");
+        let resources = resources.and_then(Value::as_array_mut);
+        let (Some(Value::Array(added)), Some(resources)) = (added, resources) else {
+            return Err(DefaultsError::Malformed {
+                origin,
+                expected: "a mapping document",
+                reason: Some("it has no list `resources`".to_owned()),
+            });
+        };
+        merge_by("kind", resources, added, &origin)?;
+        let blueprints = list(&origin, pair.blueprints)?;
+        merge_by("identifier", &mut self.blueprints, blueprints, &origin)
+    }
+}
+
+/// What two sources have between them: added to the defaults of both when both
+/// are on, so that the defaults of one alone stay the originals'.
+struct Pair {
+    sources: [SourceName; 2],
+    blueprints: &'static str,
+    mapping: &'static str,
+}
+
+const PAIRS: [Pair; 1] = [Pair {
+    sources: [SourceName::Statuspage, SourceName::Pagerduty],
+    blueprints: include_str!("../../.port/resources/statuspage-and-pagerduty/blueprints.json"),
+    mapping: include_str!("../../.port/resources/statuspage-and-pagerduty/port-app-config.yaml"),
+}];
+
+/// Adds each object to the one that has the same under `key`.
+fn merge_by(
+    key: &str,
+    objects: &mut [Value],
+    added: Vec<Value>,
+    origin: &str,
+) -> Result<(), DefaultsError> {
+    for part in added {
+        let name = part.get(key);
+        let same = objects
+            .iter_mut()
+            .find(|object| name.is_some() && object.get(key) == name);
+        match same {
+            Some(object) => merge(object, part),
+            None => {
+                return Err(DefaultsError::Malformed {
+                    origin: origin.to_owned(),
+                    expected: "an addition to the defaults",
+                    reason: Some(format!("it adds to a {key} that they do not have")),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds members to an object, and to the objects in it.
+fn merge(into: &mut Value, added: Value) {
+    match (into, added) {
+        (Value::Object(into), Value::Object(added)) => {
+            for (key, value) in added {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, added) => *into = added,
     }
 }
 
@@ -298,6 +376,60 @@ mod tests {
             assert_eq!(qualified, expected, "{sources:?}");
         }
         assert!(kinds_of(&[Statuspage, Pagerduty]).contains(&"incident_update".to_owned()));
+    }
+
+    /// Relations of a blueprint that lead to another source's.
+    fn led_to(defaults: &Defaults) -> Vec<String> {
+        let foreign = defaults.blueprints.iter().flat_map(|blueprint| {
+            let of = blueprint["identifier"].as_str().unwrap_or_default();
+            let prefix: String = of.chars().take(4).collect();
+            let relations = blueprint["relations"].as_object().into_iter().flatten();
+            relations.filter_map(move |(name, relation)| {
+                let target = relation["target"].as_str()?;
+                (!target.starts_with(&prefix)).then(|| format!("{of}.{name} → {target}"))
+            })
+        });
+        foreign.collect()
+    }
+
+    #[test]
+    fn only_sources_that_are_on_together_have_something_between_them() {
+        use SourceName::{Pagerduty, Statuspage};
+        for sources in subsets() {
+            let defaults = Defaults::embedded(&sources).unwrap();
+            let has_both = [Statuspage, Pagerduty]
+                .iter()
+                .all(|source| sources.contains(source));
+            let expected: &[&str] = if has_both {
+                &["statuspageIncident.pagerdutyIncidents → pagerdutyIncident"]
+            } else {
+                &[]
+            };
+            assert_eq!(led_to(&defaults), expected, "{sources:?}");
+            let mapping = defaults.mapping.to_string();
+            assert_eq!(
+                mapping.contains("pagerdutyIncidents"),
+                has_both,
+                "{sources:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_pair_has_is_added_and_takes_nothing_away() {
+        let mut plain = Defaults::default();
+        for source in SourceName::ALL {
+            let one = Defaults::embedded(&[source]).unwrap();
+            plain.blueprints.extend(one.blueprints);
+        }
+        let both = Defaults::embedded(&SourceName::ALL).unwrap();
+        for (mut with, without) in both.blueprints.into_iter().zip(plain.blueprints) {
+            if with["identifier"] == "statuspageIncident" {
+                let relations = with["relations"].as_object_mut().unwrap();
+                assert!(relations.remove("pagerdutyIncidents").is_some());
+            }
+            assert_eq!(with, without);
+        }
     }
 
     #[test]

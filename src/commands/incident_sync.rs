@@ -100,11 +100,7 @@ fn summarize(report: &Report) {
     let (done, planned) = (count(Outcome::Done), count(Outcome::Planned));
     let failed = count(Outcome::Refused) + count(Outcome::Unknown);
     if done + failed > 0 {
-        tracing::info!(
-            done,
-            failed,
-            "Incident sync: {done} steps done, {failed} failed"
-        );
+        tracing::info!(done, failed, "Incident sync: done {done}, failed {failed}");
     } else {
         tracing::debug!(planned, "Incident sync: {planned} steps planned");
     }

@@ -10,6 +10,7 @@ use super::logging::Logging;
 use super::run::print;
 use super::signals::{self, Ended};
 use crate::cli::ReconcileArguments;
+use crate::reconcile::model::ComponentId;
 use crate::reconcile::plan::Withheld;
 use crate::reconcile::report::PageReport;
 use crate::reconcile::{Applied, Ask, Mode, Outcome, Report};
@@ -89,6 +90,9 @@ fn told(report: &Report) -> String {
     for page in &report.pages {
         tell_page(&mut text, page);
     }
+    if report.pages.is_empty() && report.problems.is_empty() {
+        line(&mut text, "There is no status page to keep in step.");
+    }
     for problem in report.problems.iter().chain(&report.unknown_components) {
         line(&mut text, &format!("! {problem}"));
     }
@@ -105,19 +109,20 @@ fn tell_page(text: &mut String, report: &PageReport) {
         1 => "1 step".to_owned(),
         several => format!("{several} steps"),
     };
+    let withheld = match report.withheld.len() {
+        0 => String::new(),
+        several => format!(", {several} withheld"),
+    };
     line(
         text,
-        &format!("Status page {} ({}): {steps}", page.name, page.id),
+        &format!("Status page {} ({}): {steps}{withheld}", page.name, page.id),
     );
     line(text, "");
     for applied in &report.steps {
         tell_step(text, applied, report);
     }
     for withheld in &report.withheld {
-        tell_withheld(text, withheld);
-    }
-    if !report.withheld.is_empty() {
-        line(text, "");
+        tell_withheld(text, withheld, report);
     }
 }
 
@@ -139,7 +144,7 @@ fn tell_step(text: &mut String, applied: &Applied, report: &PageReport) {
         Outcome::Unknown => "in doubt:",
     };
     line(text, &format!("- {verdict} {} {what}", step.kind.as_str()));
-    let mut fact = |name: &str, value: &str| line(text, &format!("    {name:<11} {value}"));
+    let mut fact = |name: &str, value: &str| fact(text, name, value);
     fact("because", &step.reason);
     if let Some(detail) = detail {
         fact("but", detail);
@@ -154,10 +159,7 @@ fn tell_step(text: &mut String, applied: &Applied, report: &PageReport) {
         let components: Vec<String> = step
             .components
             .iter()
-            .map(|(id, status)| match report.names.get(id) {
-                Some(name) => format!("{name} ({id}) → {}", status.as_str()),
-                None => format!("{id} → {}", status.as_str()),
-            })
+            .map(|(id, status)| format!("{} → {}", named(id, report), status.as_str()))
             .collect();
         fact("components", &components.join(", "));
     }
@@ -179,19 +181,34 @@ fn tell_step(text: &mut String, applied: &Applied, report: &PageReport) {
     line(text, "");
 }
 
-fn tell_withheld(text: &mut String, withheld: &Withheld) {
+fn tell_withheld(text: &mut String, withheld: &Withheld, report: &PageReport) {
     let what = match &withheld.incident {
-        Some(id) => format!("{id} ({})", withheld.key),
+        Some(id) => format!("{id}, which stands for {}", withheld.key),
         None => withheld.key.to_string(),
     };
-    let due = withheld
-        .due
-        .map(|due| format!(", until {due:.0}"))
-        .unwrap_or_default();
-    line(
-        text,
-        &format!("- withheld {what}: {}{due}", withheld.detail),
-    );
+    line(text, &format!("- withheld: {what}"));
+    fact(text, "because", &withheld.detail);
+    if !withheld.components.is_empty() {
+        let components = withheld.components.iter().map(|id| named(id, report));
+        let components: Vec<String> = components.collect();
+        fact(text, "components", &components.join(", "));
+    }
+    if let Some(due) = withheld.due {
+        fact(text, "until", &format!("{due:.0}"));
+    }
+    line(text, "");
+}
+
+/// A component by its name, which people know, and its identifier.
+fn named(id: &ComponentId, report: &PageReport) -> String {
+    match report.names.get(id) {
+        Some(name) => format!("{name} ({id})"),
+        None => id.to_string(),
+    }
+}
+
+fn fact(text: &mut String, name: &str, value: &str) {
+    line(text, &format!("    {name:<11} {value}"));
 }
 
 fn line(text: &mut String, line: &str) {

@@ -71,7 +71,8 @@ async fn serve(sandbox: Sandbox) -> Exit {
         print(&format!("export {name}={}", quoted(&value)));
     }
     print(
-        "# The simulators are up until Ctrl-C. Paste these lines into another shell, then: portolan run",
+        "# The simulators are up until Ctrl-C. Paste these lines into another shell, then: portolan run\n\
+         # or, to see which public incidents would follow those of people on call: portolan reconcile --plan",
     );
     print(&remote_control(&sandbox));
     Signals::listen().next().await;
@@ -93,6 +94,7 @@ fn remote_control(sandbox: &Sandbox) -> String {
 #   curl {statuspage}sandbox/objects/component  # or statuspage, component_group, incident
 #   curl {pagerduty}sandbox/objects/services  # or incidents, users, schedules, oncalls, escalation_policies
 #   curl {opsgenie}sandbox/objects/alerts  # or incidents, services, teams, schedules, users
+#   curl -X PATCH {pagerduty}sandbox/objects/incidents/ID -d '{{\"status\": \"acknowledged\"}}'  # or triggered, resolved
 #   curl -X PUT {opsgenie}sandbox/oncalls/SCHEDULE -d '[\"somebody@example.com\"]'  # who is on call now
 #   curl -X PATCH {statuspage}sandbox/objects/component/ID -d '{{\"name\": \"Renamed\"}}'
 #   curl -X POST {statuspage}sandbox/objects/component -d '{{\"id\": \"new\", \"page_id\": \"ID\", \"name\": \"New\", \"group\": false}}'

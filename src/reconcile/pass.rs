@@ -487,7 +487,7 @@ fn unknown_components(wish: &Wish) -> Vec<String> {
         .into_iter()
         .map(|(name, source)| {
             format!(
-                "{source} names the component `{name}`, and no status page has one of that identifier or name"
+                "{source} names the component `{name}`, and no status page that is kept in step has one of that identifier or name"
             )
         })
         .collect()

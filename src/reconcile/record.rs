@@ -152,7 +152,7 @@ impl Ownership {
     ) -> Self {
         match metadata.get(METADATA_KEY) {
             Some(record) => Self::of_record(owner, record, newest),
-            None => Self::of_watermark(newest, updates, components),
+            None => Self::of_watermark(owner, newest, updates, components),
         }
     }
 
@@ -178,6 +178,7 @@ impl Ownership {
     }
 
     fn of_watermark(
+        owner: &str,
         newest: Option<&Update>,
         updates: &[Value],
         components: &BTreeSet<ComponentId>,
@@ -199,7 +200,10 @@ impl Ownership {
         let is_untouched = newest.is_some_and(|newest| has_watermark(&newest.text.body));
         match component {
             None => Self::Human(None, Hands::Unreadable),
-            Some(_) if !is_untouched => Self::Human(None, Hands::Wrote),
+            Some(component) if !is_untouched => {
+                let key = Key::Component(component);
+                Self::Human(Some(Record::new(owner, key, "")), Hands::Wrote)
+            }
             Some(component) => Self::Pagerstatus(component),
         }
     }
@@ -222,12 +226,18 @@ impl Ownership {
         if let Self::Pagerstatus(component) = self {
             return BTreeSet::from([component.clone()]);
         }
+        let opened_for = |record: &Record| match &record.key {
+            // Of one that a human took from Pagerstatus no more is known.
+            Key::Component(component) if record.components.is_empty() => {
+                BTreeSet::from([component.clone()])
+            }
+            _ => BTreeSet::new(),
+        };
         self.record()
             .map(|record| {
                 let held = record.components.keys();
-                held.filter(|id| !record.owes.contains(*id))
-                    .cloned()
-                    .collect()
+                let held = held.filter(|id| !record.owes.contains(*id)).cloned();
+                held.chain(opened_for(record)).collect()
             })
             .unwrap_or_default()
     }
@@ -242,6 +252,20 @@ impl Ownership {
 }
 
 impl Record {
+    /// A record that says nothing yet but whose it is and what it stands for.
+    pub fn new(owner: &str, key: Key, rule: &str) -> Self {
+        Self {
+            owner: owner.to_owned(),
+            key,
+            rule: rule.to_owned(),
+            components: BTreeMap::new(),
+            sources: Vec::new(),
+            hash: String::new(),
+            owes: BTreeSet::new(),
+            superseded: false,
+        }
+    }
+
     /// The metadata of an incident with this record in it: whatever else is
     /// there stays.
     pub fn in_metadata(&self, metadata: &Map<String, Value>) -> Map<String, Value> {

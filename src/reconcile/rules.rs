@@ -1,7 +1,8 @@
 //! What the rules say about each source incident.
 //!
 //! The first rule that has something to say decides: its `when` is true and its
-//! `components` names any. Expressions run on data from outside and may fail; a
+//! `components` names any. Rules that open an incident in its present state are
+//! asked before those that would only keep one open. Expressions run on data from outside and may fail; a
 //! source incident for which one did is *undecided*. That is not the same as
 //! untagged: nothing that stands for it may be resolved because of it.
 //!
@@ -76,10 +77,16 @@ fn tag_one(
     input: &Val,
     limits: &jq::Limits,
 ) -> Result<Option<Found>, String> {
-    for (place, rule) in rules.iter().enumerate() {
-        if !rule.is_about(incident) {
-            continue;
-        }
+    // What opens comes before what only keeps open: a rule that waits for an
+    // acknowledgement must not swallow what another announces at once.
+    let opening = |rule: &Rule| rule.opens.contains(&incident.status);
+    let about = || {
+        let rules = rules.iter().enumerate();
+        rules.filter(|(_, rule)| rule.is_about(incident))
+    };
+    let first = about().filter(|(_, rule)| opening(rule));
+    let then = about().filter(|(_, rule)| !opening(rule));
+    for (place, rule) in first.chain(then) {
         let expression = Expression {
             rule,
             input,

@@ -218,7 +218,7 @@ fn pagerstatus<'a>(reader: &mut Reader<'a>, is_set: bool) -> Option<Pagerstatus<
 
 fn mode(reader: &Reader<'_>) -> Option<SyncMode> {
     match reader.text(MODE)?.as_str() {
-        "off" => Some(SyncMode::Off),
+        "off" | "false" => Some(SyncMode::Off),
         "plan" => Some(SyncMode::Plan),
         _ => Some(SyncMode::Apply),
     }

@@ -164,7 +164,7 @@ const BEFORE_INTEGRATION: &[Row] = &[
 const INCIDENT_SYNC: &[Row] = &[
     Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC", Object, Absent, "Rules and texts by which Statuspage incidents follow on-call incidents; switches the incident sync on", Plain),
     Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_FILE", Path, Absent, "YAML file with the same, in place of the JSON; switches the incident sync on", Plain),
-    Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE", Choice(&["off", "plan", "apply"]), Absent, "Whether the incident sync does nothing, tells what it would do, or does it; stronger than the `mode` of its rules; switches it on", Plain),
+    Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE", Choice(&["off", "plan", "apply", "false"]), Absent, "Whether the incident sync does nothing (`off`, or `false`, which YAML makes of it), tells what it would do, or does it; stronger than the `mode` of its rules; switches it on", Plain),
 ];
 
 #[rustfmt::skip]

@@ -60,6 +60,75 @@ async fn one_resync_brings_all_three_into_the_catalog_and_ends_in_one_summary() 
     assert_eq!(deleted(&sandbox), BTreeSet::new());
 }
 
+#[tokio::test]
+async fn a_public_incident_leads_to_the_pagerduty_incidents_that_it_stands_for() {
+    let sandbox = small_sandbox().await;
+    let component = sandbox
+        .statuspage
+        .objects("component")
+        .into_iter()
+        .find(|component| component["group"] == false && component["status"] == "operational")
+        .unwrap();
+    let component = component["id"].as_str().unwrap();
+    for id in ["PLINK1", "PLINK2"] {
+        let tags = format!("component:{component}");
+        let channel = json!({"type": "api", "details": {"tags": tags}});
+        sandbox.pagerduty.open_incident(id, "5xx", channel);
+        assert!(sandbox.pagerduty.acknowledge(id));
+    }
+    let apply = with(
+        sandbox.environment(),
+        "OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE",
+        "apply",
+    );
+    portolan(&["reconcile"], &apply).await.expect_code(0);
+    let key = format!("component:{component}");
+    let announced = sandbox.statuspage.objects("incident").into_iter();
+    let announced: Vec<Value> = announced
+        .filter(|incident| incident["metadata"]["portolan"]["key"] == key)
+        .collect();
+    let [announced] = announced.as_slice() else {
+        panic!("{announced:?}")
+    };
+
+    run_in(&sandbox).await.expect_code(0);
+
+    let blueprint = &sandbox.port.blueprints()["statuspageIncident"];
+    let relation = &blueprint["relations"]["pagerdutyIncidents"];
+    assert_eq!(relation["target"], "pagerdutyIncident");
+    let stands_for = |incident: &Value| -> Vec<Value> {
+        let sources = incident["metadata"]["portolan"]["sources"].as_array();
+        let of_pagerduty = sources
+            .into_iter()
+            .flatten()
+            .filter(|source| source["source"] == "pagerduty");
+        of_pagerduty.map(|source| source["id"].clone()).collect()
+    };
+    let expected = stands_for(announced);
+    assert!(expected.contains(&json!("PLINK1")) && expected.contains(&json!("PLINK2")));
+    for incident in sandbox.statuspage.objects("incident") {
+        let id = incident["id"].as_str().unwrap();
+        let entity = sandbox.port.entity("statuspageIncident", id).unwrap();
+        let related = &entity["relations"]["pagerdutyIncidents"];
+        let related = related.as_array().cloned().unwrap_or_default();
+        assert_eq!(related, stands_for(&incident), "{id}");
+    }
+    assert_eq!(sandbox.problems(), Vec::<String>::new());
+
+    sandbox.clear_requests();
+    run_in(&sandbox).await.expect_code(0);
+
+    assert_eq!(written(&sandbox), BTreeSet::new());
+    assert_eq!(deleted(&sandbox), BTreeSet::new());
+
+    // PagerDuty forgets it, the public incident does not: the link stays whole.
+    sandbox.pagerduty.remove("incidents", "PLINK1").unwrap();
+    run_in(&sandbox).await.expect_code(0);
+
+    let kept = sandbox.port.entity("pagerdutyIncident", "PLINK1").unwrap();
+    assert_eq!(kept["title"], "5xx");
+}
+
 fn things(kind: &str) -> Value {
     resource(
         kind,

@@ -87,9 +87,10 @@ async fn what_a_killed_start_left_unfinished_is_completed_and_what_a_person_chan
     let component = bare(&whole["statuspageComponent"]);
     let mut related = bare(&whole["statuspageIncident"]);
     related["relations"] = whole["statuspageIncident"]["relations"].clone();
+    let target = bare(&whole["pagerdutyIncident"]);
     let mut own = bare(&whole["pagerdutyService"]);
     own["title"] = json!("Our services");
-    for blueprint in [&page, &component, &related, &own] {
+    for blueprint in [&page, &component, &target, &related, &own] {
         let mut blueprint = blueprint.clone();
         blueprint["createdBy"] = json!("somebody");
         blueprint["createdAt"] = json!("2026-01-01T00:00:00Z");
@@ -107,8 +108,8 @@ async fn what_a_killed_start_left_unfinished_is_completed_and_what_a_person_chan
         }
     }
     let said = outcome.logged("INFO");
-    let completed = said.iter().find(|line| line.starts_with("Completed 3"));
-    let names = ": statuspage, statuspageComponent, statuspageIncident";
+    let completed = said.iter().find(|line| line.starts_with("Completed 4"));
+    let names = ": statuspage, statuspageComponent, statuspageIncident, pagerdutyIncident";
     assert!(
         completed.is_some_and(|line| line.ends_with(names)),
         "{said:?}"

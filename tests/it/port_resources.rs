@@ -210,6 +210,39 @@ fn relations_and_aggregations_lead_to_blueprints_of_the_same_source() {
     }
 }
 
+/// What is added when two sources are on together is all that leads from one to
+/// the other.
+#[test]
+fn what_a_pair_of_sources_adds_leads_from_one_to_the_other() {
+    let folder = "statuspage-and-pagerduty";
+    let of = |source: &str, identifier: &str| {
+        blueprints(source)
+            .into_iter()
+            .find(|blueprint| text(blueprint, "identifier") == identifier)
+    };
+    let mut added = BTreeSet::new();
+    for blueprint in blueprints(folder) {
+        let identifier = text(&blueprint, "identifier");
+        let whole = of("statuspage", identifier).expect("it is there to be added to");
+        for (key, relation) in object(&blueprint, "relations") {
+            assert!(!object(&whole, "relations").contains_key(&key), "{key}");
+            assert!(
+                of("pagerduty", text(&relation, "target")).is_some(),
+                "{key}"
+            );
+            assert_eq!(relation["required"], false, "{key}");
+            added.insert(key);
+        }
+    }
+    let mapping = mapping(folder);
+    let mapped: BTreeSet<String> = resources(&mapping)
+        .iter()
+        .flat_map(|resource| object(&resource["port"]["entity"]["mappings"], "relations"))
+        .map(|(key, _)| key)
+        .collect();
+    assert_eq!(mapped, added);
+}
+
 #[test]
 fn mirror_properties_follow_relations_that_exist_to_properties_that_exist() {
     for source in SOURCES {

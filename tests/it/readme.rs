@@ -1,8 +1,12 @@
-//! README says what the program says.
+//! README and the guide to the incident sync say what the program says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use portolan::jq::{Jq, Limits};
+use portolan::reconcile::config::Config;
 use portolan::settings::{DefaultValue, Effect, SettingRow, table};
+
+use serde_json::Value;
 
 use crate::program::portolan;
 
@@ -44,7 +48,12 @@ fn quoted(cell: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn its_help_blocks_are_those_of_the_program() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["sandbox", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["reconcile", "--help"],
+        &["sandbox", "--help"],
+    ] {
         let help = portolan(arguments, &[]).await.expect_code(0).stdout;
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
         let block = format!(
@@ -145,7 +154,9 @@ fn its_links_lead_somewhere() {
         "docs/architecture.md",
         "docs/configuration.md",
         "docs/dependencies.md",
+        "docs/incident-sync.md",
         "docs/mapping.md",
+        "docs/operations.md",
     ] {
         let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
         documents.insert(name, std::fs::read_to_string(path).unwrap());
@@ -172,6 +183,67 @@ fn its_links_lead_somewhere() {
                 "{name}: nothing is called #{anchor} in {target}"
             );
         }
+    }
+}
+
+const INCIDENT_SYNC: &str = include_str!("../../docs/incident-sync.md");
+
+#[test]
+fn the_documents_of_the_incident_sync_are_ones_that_it_takes() {
+    let jq = Jq::new(BTreeMap::new(), Limits::default());
+    let blocks = INCIDENT_SYNC.split("```yaml\n").skip(1);
+    let documents: Vec<&str> = blocks
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|block| !block.starts_with("groups:"))
+        .collect();
+    assert!(documents.len() > 8, "the documents were not found");
+    for document in documents {
+        let (_, warnings) = Config::parse(document, "incident-sync.md", &jq)
+            .unwrap_or_else(|invalid| panic!("{invalid}\n\n{document}"));
+        assert_eq!(warnings, Vec::<String>::new(), "{document}");
+    }
+}
+
+#[test]
+fn every_setting_of_the_incident_sync_is_in_its_table_with_its_default() {
+    let (_, table) = INCIDENT_SYNC.split_once("\n## Every setting\n").unwrap();
+    let told: BTreeMap<&str, &str> = rows(table)
+        .into_iter()
+        .map(|row| (quoted(row[0])[0], row[1]))
+        .collect();
+    let document: Value = serde_yaml::from_str(Config::DEFAULT_DOCUMENT).unwrap();
+    let mut keys = BTreeMap::new();
+    for (key, value) in document.as_object().unwrap() {
+        match (key.as_str(), value) {
+            ("rules", Value::Array(rules)) => {
+                let rule = rules[0].as_object().unwrap().iter();
+                keys.extend(rule.map(|(key, value)| (format!("rules[].{key}"), value)));
+            }
+            ("templates", templates) => {
+                let template = templates["default"].as_object().unwrap().iter();
+                keys.extend(template.map(|(key, value)| (format!("templates.*.{key}"), value)));
+            }
+            (section, Value::Object(parts)) => {
+                let parts = parts.iter();
+                keys.extend(parts.map(|(key, value)| (format!("{section}.{key}"), value)));
+            }
+            (key, value) => {
+                keys.insert(key.to_owned(), value);
+            }
+        }
+    }
+    let named: BTreeSet<&str> = told.keys().copied().collect();
+    assert_eq!(named, keys.keys().map(String::as_str).collect());
+    for (key, value) in keys {
+        // Texts and expressions are told in words, and so is what each source has of its own.
+        let shown = match value {
+            Value::String(text) if text.contains(' ') => continue,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let default = told[key.as_str()];
+        let is_in_words = ["required", "by source"].contains(&default);
+        assert!(is_in_words || default.contains(&shown), "{key}: {default}");
     }
 }
 

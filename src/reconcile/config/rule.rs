@@ -61,7 +61,7 @@ pub(super) fn read(
     if written.is_empty() {
         reader.warning(
             path,
-            "there is no rule, so nothing is announced, and what is announced is resolved",
+            "there is no rule, so nothing is announced; what is announced already is resolved once its incidents are over",
         );
     }
     let mut used = Vec::new();

@@ -145,7 +145,10 @@ impl Fresh<'_> {
             let closed = incident.resolved.unwrap_or(incident.updated);
             self.desired.sources.iter().all(|source| {
                 let source = &source.incident;
-                record.names(&source.id) || (record.is_full() && source.since <= closed)
+                // One of Pagerstatus' says what it stood for by its component alone.
+                let is_vague = record.is_full()
+                    || (record.sources.is_empty() && record.key == self.desired.key);
+                record.names(&source.id) || (is_vague && source.since <= closed)
             })
         })?;
         let detail = format!(
@@ -169,7 +172,7 @@ impl Fresh<'_> {
         scope::with_sources(&mut scope, &self.desired.sources);
 
         let recent = self.recent(components);
-        let unresolved = format!("{} is unresolved", self.first_source());
+        let cause = self.cause();
         let wording = if recent.is_some() {
             Wording {
                 kind: StepKind::Reopen,
@@ -177,7 +180,7 @@ impl Fresh<'_> {
                 body: scope::render_body(template.reopened(), &scope)?,
                 notify: config.notify.reopened,
                 reason: format!(
-                    "{unresolved}, and the last incident has ended only lately (reopenWithin)"
+                    "{cause}, and the last incident has ended only lately (reopenWithin)"
                 ),
             }
         } else {
@@ -186,7 +189,7 @@ impl Fresh<'_> {
                 name: Some(scope::render_name(&template.name, &scope)?),
                 body: scope::render_body(&template.opened, &scope)?,
                 notify: config.notify.opened,
-                reason: unresolved,
+                reason: cause,
             }
         };
         let Wording {
@@ -277,12 +280,18 @@ impl Fresh<'_> {
             .max_by_key(|incident| incident.resolved)
     }
 
-    fn first_source(&self) -> String {
-        self.desired
-            .sources
-            .first()
-            .map(|source| source.incident.id.to_string())
-            .unwrap_or_default()
+    /// The oldest source incident that opens it, and its state in the words of
+    /// its source. Older ones may be behind it, too, that would only keep it open.
+    fn cause(&self) -> String {
+        let mut sources = self.desired.sources.iter();
+        let Some(source) = sources.find(|source| source.opens) else {
+            return String::new();
+        };
+        let incident = &source.incident;
+        let mut words = incident.id.source.statuses().iter();
+        let word = words.find(|(_, status)| *status == incident.status);
+        let word = word.map_or(incident.status.as_str(), |(word, _)| *word);
+        format!("{} is {word}", incident.id)
     }
 
     fn withheld(

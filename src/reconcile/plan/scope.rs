@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::situation::Situation;
 use crate::reconcile::config::{AlertSource, ComponentStatus, Rule};
-use crate::reconcile::model::ComponentId;
+use crate::reconcile::model::{ComponentId, instant};
 use crate::reconcile::record::{self, Record};
 use crate::reconcile::rules::Tagged;
 use crate::reconcile::text::{Scope, ScopeComponent, ScopePage, Text, Times};
@@ -115,6 +115,11 @@ pub(super) fn with_ended(scope: &mut Scope, situation: &Situation<'_>, record: &
     scope.incidents = objects.map(|(_, object)| Value::clone(&object)).collect();
     scope.incidents.push(Value::clone(&newest));
     scope.incident = Value::clone(&newest);
+    let created = |incident: &Value| {
+        let keys = ["created_at", "createdAt"];
+        keys.iter().find_map(|key| instant(incident, key))
+    };
+    scope.times.started = scope.incidents.iter().filter_map(created).min();
 }
 
 pub(super) fn render_name(text: &Text, scope: &Scope) -> Result<String, String> {

@@ -100,7 +100,10 @@ fn pagerstatus_is_known_by_the_watermark_in_its_oldest_update() {
                 ("An engineer writes.", none.clone()),
                 (marked, affected(json!("a"))),
             ],
-            Ownership::Human(None, Hands::Wrote),
+            Ownership::Human(
+                Some(Record::new(OWNER, Key::Component("a".into()), "")),
+                Hands::Wrote,
+            ),
         ),
         // Pagerstatus itself fails on these.
         (

@@ -153,7 +153,7 @@ fn a_document_that_cannot_be_read_is_a_problem_that_does_not_repeat_it() {
     The settings have a problem:
 
     OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE
-      expected  off, plan or apply
+      expected  off, plan, apply or false
       found     `aply`
       hint      write apply
     ");

@@ -164,7 +164,7 @@ async fn the_plan_prints_what_applying_it_sends() {
     Status page Halyard (p9k3w8s2v5t1): 1 step
 
     - would open component:c0checkout00
-        because     pagerduty/hugops/PX1 is unresolved
+        because     pagerduty/hugops/PX1 is acknowledged
         name        Investigating Errors in Checkout
         status      investigating
         components  Checkout (c0checkout00) → partial_outage

@@ -179,7 +179,7 @@ fn what_is_probably_not_meant_is_a_warning() {
     let (_, warnings) = parsed("templates: {spare: {}}\nrules: []");
 
     insta::assert_snapshot!(warnings.join("\n"), @"
-    sync.yaml:2:1: rules: there is no rule, so nothing is announced, and what is announced is resolved
+    sync.yaml:2:1: rules: there is no rule, so nothing is announced; what is announced already is resolved once its incidents are over
     sync.yaml:1:13: templates.spare: no rule uses this template
     ");
 }

@@ -98,9 +98,12 @@ impl Existing<'_> {
         });
         let mut scope = scope::of(situation, rule, statuses);
         scope::with_ended(&mut scope, situation, &record);
-        let body = scope::render_body(text(template), &scope)
+        let mut reason = reason();
+        let body = scope::render_body(text(template), &scope).unwrap_or_else(|error| {
             // An incident that is over must not stay open for want of words.
-            .unwrap_or_else(|_| "This incident has been resolved.".to_owned());
+            reason = format!("{reason} (in plain words, since {error})");
+            "This incident has been resolved.".to_owned()
+        });
         self.step(
             StepKind::Resolve,
             record,
@@ -110,7 +113,7 @@ impl Existing<'_> {
                 attached: None,
                 components,
                 notify: situation.config.notify.resolved,
-                reason: reason(),
+                reason,
             },
         )
     }
@@ -119,16 +122,7 @@ impl Existing<'_> {
         let config = self.situation.config;
         match &self.incident.ownership {
             Ownership::Ours(record) | Ownership::HandedBack(record) => record.clone(),
-            _ => Record {
-                owner: config.owner.clone(),
-                key: self.key(),
-                rule: String::new(),
-                components: BTreeMap::new(),
-                sources: Vec::new(),
-                hash: String::new(),
-                owes: BTreeSet::new(),
-                superseded: false,
-            },
+            _ => Record::new(&config.owner, self.key(), ""),
         }
     }
 
@@ -140,7 +134,7 @@ impl Existing<'_> {
                 Some(Ending::Over(at)) => last = last.max(at),
                 Some(Ending::Unresolved) => {
                     return Err(format!(
-                        "{source} is not in the list of unresolved incidents, and yet it is unresolved"
+                        "{source} is unresolved although no list shows it: the list is behind"
                     ));
                 }
                 Some(Ending::Unknown) | None => {
@@ -212,5 +206,5 @@ impl Existing<'_> {
 }
 
 fn reason_to_resolve() -> String {
-    "all its source incidents are over".to_owned()
+    "its source incidents are over, or no rule announces them any more".to_owned()
 }

@@ -93,15 +93,12 @@ impl Existing<'_> {
             .ownership
             .record()
             .cloned()
-            .unwrap_or_else(|| Record {
-                owner: config.owner.clone(),
-                key: desired.key.clone(),
-                rule: config.rules[desired.rule].name.clone(),
-                components: self.adopted_components(desired),
-                sources: Vec::new(),
-                hash: String::new(),
-                owes: BTreeSet::new(),
-                superseded: false,
+            .unwrap_or_else(|| {
+                let rule = &config.rules[desired.rule].name;
+                Record {
+                    components: self.adopted_components(desired),
+                    ..Record::new(&config.owner, desired.key.clone(), rule)
+                }
             })
     }
 
