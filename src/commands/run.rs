@@ -74,9 +74,10 @@ impl Finished {
 
 /// The one way to run: the sandbox takes it too.
 pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished {
-    if matches!(settings.event_listener, EventListener::Kafka(_)) {
+    if matches!(settings.event_listener, EventListener::Kafka(_)) && !cfg!(feature = "kafka") {
         tracing::error!(
-            "The event listener KAFKA comes with a later version. Hint: set \
+            "This program was built without the event listener KAFKA. Hint: build it with \
+             `cargo build --release --features kafka`, or use the image, which has it; or set \
              OCEAN__EVENT_LISTENER={{\"type\":\"POLLING\"}}, which needs no address that Port can reach, or WEBHOOK; \
              ONCE or --once resyncs once and ends"
         );

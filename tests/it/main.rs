@@ -11,6 +11,8 @@ mod failures;
 mod first_start;
 mod history;
 mod installed;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kills;
 mod listing;
 mod messages;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use portolan::settings::SourceName;
 use portolan::telemetry::metrics::ocean::LastResync;
 use portolan::telemetry::metrics::{
-    self, ApiOutcome, Exposition, ObjectResult, ResyncCall, ResyncResult, SourceKind,
+    self, ApiOutcome, Exposition, KafkaMessage, ObjectResult, ResyncCall, ResyncResult, SourceKind,
 };
 
 /// Everything that can be measured, measured: a metric without a series is not
@@ -46,6 +46,7 @@ fn measure_everything() {
     metrics::api_rate_limit_waited("Port", second);
     metrics::api_budget("Port", Some(10), Some(3));
     metrics::resync_called(ResyncCall::Accepted);
+    metrics::kafka_message(KafkaMessage::Accepted);
     let last = LastResync::default();
     last.duration("incident-0", "resync", second);
     last.count("incident-0", "extract", "raw_extracted", 3);

@@ -17,7 +17,14 @@ macro_rules! label_by_name {
     )*};
 }
 
-label_by_name!(Source, Phase, ObjectResult, ResyncResult, ResyncCall);
+label_by_name!(
+    Source,
+    Phase,
+    ObjectResult,
+    ResyncResult,
+    ResyncCall,
+    KafkaMessage
+);
 
 /// A kind of the mapping and where its objects come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -158,6 +165,32 @@ pub(super) struct ResyncLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReasonLabels {
     pub(super) reason: &'static str,
+}
+
+/// What became of a message from Port's Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KafkaMessage {
+    /// A resync was asked for.
+    Accepted,
+    /// It was about something else.
+    Ignored,
+    /// It was not JSON.
+    Unreadable,
+}
+
+impl KafkaMessage {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Ignored => "ignored",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct MessageLabels {
+    pub(super) result: KafkaMessage,
 }
 
 /// What became of a call of `POST /resync`.

@@ -23,10 +23,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use self::exposition::Exposition;
-pub use self::labels::{ApiOutcome, ObjectResult, ResyncCall, ResyncResult, SourceKind};
+pub use self::labels::{
+    ApiOutcome, KafkaMessage, ObjectResult, ResyncCall, ResyncResult, SourceKind,
+};
 
 use self::labels::{
-    ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,
+    ApiLabels, CallLabels, MessageLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,
 };
 use self::registry::METRICS;
 
@@ -161,5 +163,13 @@ pub fn resync_called(call: ResyncCall) {
     METRICS
         .resync_calls
         .get_or_create(&CallLabels { result: call })
+        .inc();
+}
+
+/// A message came from Port's Kafka.
+pub fn kafka_message(result: KafkaMessage) {
+    METRICS
+        .kafka_messages
+        .get_or_create(&MessageLabels { result })
         .inc();
 }

@@ -13,7 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels, SourceKind,
+    ApiLabels, CallLabels, MessageLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,
+    SourceKind,
 };
 
 /// What the process has measured so far.
@@ -36,6 +37,7 @@ pub(super) struct Metrics {
     pub(super) resync_duration: Histogram,
     pub(super) resync_in_progress: Gauge,
     pub(super) resync_calls: Family<CallLabels, Counter>,
+    pub(super) kafka_messages: Family<MessageLabels, Counter>,
     pub(super) last_success: Family<SourceKind, Gauge>,
     pub(super) objects: Family<ObjectLabels, Counter>,
     pub(super) entities_deleted: Counter,
@@ -60,6 +62,7 @@ impl Metrics {
             resync_duration: Histogram::new(RESYNC_SECONDS),
             resync_in_progress: Gauge::default(),
             resync_calls: Family::default(),
+            kafka_messages: Family::default(),
             last_success: Family::default(),
             objects: Family::default(),
             entities_deleted: Counter::default(),
@@ -106,6 +109,11 @@ impl Metrics {
             "resync_calls",
             "Calls of POST /resync, by what became of them",
             self.resync_calls.clone(),
+        );
+        registry.register(
+            "kafka_messages",
+            "Messages from Port's Kafka, by what became of them",
+            self.kafka_messages.clone(),
         );
         registry.register_with_unit(
             "last_success_timestamp",
