@@ -6,10 +6,10 @@
 # The image holds one binary, certificates of public authorities, and nothing
 # else: no shell, no package manager.
 #
-# Why glibc on distroless/cc and not a static musl binary: rustls and ring need
-# no library, so both would work, but mapping allocates much and in many
-# threads, which musl's allocator does slowly, and glibc resolves names as the
-# hosts around it do. It costs about 20 MB. The builder's Debian release has to
+# Why glibc on distroless/cc and not a static musl binary: the listener KAFKA
+# needs OpenSSL, which distroless/cc has and keeps up to date; mapping allocates
+# much and in many threads, which musl's allocator does slowly; and glibc resolves
+# names as the hosts around it do. It costs about 20 MB. The builder's Debian release has to
 # be the runtime's: a binary does not start on an older glibc than it was
 # linked with.
 
@@ -18,6 +18,12 @@ ARG RUST_VERSION=1.95
 FROM rust:${RUST_VERSION}-slim-trixie AS build
 WORKDIR /build
 
+# For librdkafka, which the event listener KAFKA stands on. Of OpenSSL only the
+# headers are of the builder: the library is that of the runtime image.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ libssl-dev make pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+
 # Dependencies first, against an empty program: this layer is built again only
 # when Cargo.toml or Cargo.lock changes. (The manifest names the test target, so
 # its file has to be there, even though an image needs no tests.)
@@ -25,13 +31,13 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs tests/it/main.rs \
-    && cargo build --release --locked
+    && cargo build --release --locked --features kafka
 
 # COPY keeps the files' times, and Cargo goes by them: without the touch it may
 # take the empty program for the newer one.
 COPY . .
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features kafka \
     && install -D target/release/portolan /image/usr/local/bin/portolan \
     && install -d -o 65532 -g 65532 /image/tmp/ocean \
     && install -d /image/usr/local/share/ca-certificates

@@ -138,6 +138,7 @@ Needed in the environment:
 OCEAN__EVENT_LISTENER={\"type\":\"…\"} says what asks for a resync:
   POLLING        the start, and Port, which is asked every minute (the default)
   WEBHOOK        Port, or whoever else calls {app_host}/resync
+  KAFKA          Port, in its Kafka (in a build with the feature `kafka`, as the image is)
   WEBHOOKS_ONLY  nothing, and neither with ACTIONS_ONLY
   ONCE           the start; the process ends after it, as with --once
 OCEAN__SCHEDULED_RESYNC_INTERVAL, in minutes, asks beside any of them but ONCE

@@ -53,8 +53,8 @@
 //! - `main` → `cli`, `commands`; `commands` → all.
 //! - `sync` → `source`, `mapping`, `catalog`, `resource_config`, and `api::port` for the
 //!   mapping, the state and what is reported.
-//! - `event_listener` → `api::port`, to ask for requests; `sync` for the types of what it
-//!   asks for. Who runs resyncs is handed what it hears.
+//! - `event_listener` → `api::port`, to ask for requests; `http`, for whom Kafka is to trust;
+//!   `sync` for the types of what it asks for. Who runs resyncs is handed what it hears.
 //! - `source` → `api::{statuspage, pagerduty, opsgenie}`, `resource_config`, `mapping` and
 //!   `jq` for the types of what it hands on.
 //! - `mapping` → `resource_config`, `document`, `jq`; `resource_config` → `document`, `jq`;
@@ -69,8 +69,8 @@
 //!   secrets they come by.
 //! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
 //!   is not made twice in the same way.
-//! - `web` → `telemetry::metrics`, and `api` for the version it names; who hears of a request
-//!   is handed to it.
+//! - `web` → `telemetry::metrics`, and `api` for the version it names and the messages of
+//!   Port's that it gets; who hears of a request is handed to it.
 //! - Everybody may use `causes`, `telemetry::metrics`, and its own section of `settings`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 

@@ -23,10 +23,10 @@ pub use opsgenie::{
 };
 pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
 pub use port::{
-    BlueprintRelations, BulkOutcome, CORE_VERSION, EntityFailure, EntityName, EntityPage,
-    INTEGRATION_VERSION, Integration, IntegrationPatch, KindMetrics, Listed, MetricsOrigin,
-    NewIntegration, Organization, PortClient, RelatedEntity, ResyncState, ResyncStatus, ResyncWish,
-    Shown, SyncState, UpsertOptions,
+    BlueprintRelations, BulkOutcome, CORE_VERSION, ChangeLogMessage, Changed, EntityFailure,
+    EntityName, EntityPage, INTEGRATION_VERSION, Integration, IntegrationPatch, KafkaCredentials,
+    KindMetrics, Listed, MetricsOrigin, NewIntegration, Organization, PortClient, RelatedEntity,
+    ResyncState, ResyncStatus, ResyncWish, Shown, SyncState, UpsertOptions,
 };
 pub use statuspage::StatuspageClient;
 

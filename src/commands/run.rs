@@ -77,9 +77,12 @@ impl Finished {
 /// The one way to run: the sandbox takes it too.
 pub(super) async fn execute(settings: &Settings, logging: &Logging) -> Finished {
     let catalog = settings.catalog.as_ref();
-    if catalog.is_some_and(|catalog| matches!(catalog.event_listener, EventListener::Kafka(_))) {
+    let listens_to_kafka =
+        |catalog: &CatalogSettings| matches!(catalog.event_listener, EventListener::Kafka(_));
+    if catalog.is_some_and(listens_to_kafka) && !cfg!(feature = "kafka") {
         tracing::error!(
-            "The event listener KAFKA comes with a later version. Hint: set \
+            "This program was built without the event listener KAFKA. Hint: build it with \
+             `cargo build --release --features kafka`, or use the image, which has it; or set \
              OCEAN__EVENT_LISTENER={{\"type\":\"POLLING\"}}, which needs no address that Port can reach, or WEBHOOK; \
              ONCE or --once resyncs once and ends"
         );

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! polling ──┐
-//! schedule ─┼─▶ Requests ─▶ Queue ─▶ whoever runs resyncs, one after another
-//! webhook ──┘
+//! schedule ─┤
+//! webhook ──┼─▶ Requests ─▶ Queue ─▶ whoever runs resyncs, one after another
+//! kafka ────┘
 //! ```
 //!
 //! Nothing here runs a resync, and nothing here waits for one: a request that is
@@ -12,10 +13,14 @@
 //! certain whether a request has been served, it is served again: a resync too
 //! many costs some requests, one too few is a button that does nothing.
 
+#[cfg(feature = "kafka")]
+mod kafka;
 mod polling;
 mod queue;
 mod schedule;
 
+#[cfg(feature = "kafka")]
+pub use kafka::Kafka;
 pub use polling::{Polling, last_served};
 pub use queue::{Queue, Requests, requests};
 pub use schedule::schedule;
@@ -32,13 +37,17 @@ pub fn changelog_destination(listener: &EventListener) -> Value {
             let host = app_host.as_str().trim_end_matches('/');
             json!({"type": "WEBHOOK", "url": format!("{host}/resync")})
         }
+        EventListener::Kafka(_) => json!({"type": "KAFKA"}),
         _ => json!({}),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::settings::KafkaSettings;
 
     #[test]
     fn port_is_told_the_address_of_the_webhook_listener_with_one_slash() {
@@ -61,6 +70,18 @@ mod tests {
             changelog_destination(&below)["url"],
             "https://example.org/portolan/resync"
         );
+    }
+
+    #[test]
+    fn port_is_told_that_its_kafka_is_listened_to() {
+        let listener = EventListener::Kafka(KafkaSettings {
+            brokers: vec!["broker.example.com:9196".to_owned()],
+            security_protocol: "SASL_SSL".to_owned(),
+            authentication_mechanism: "SCRAM-SHA-512".to_owned(),
+            security_enabled: true,
+            consumer_poll_timeout: Duration::from_secs(1),
+        });
+        assert_eq!(changelog_destination(&listener), json!({"type": "KAFKA"}));
     }
 
     #[test]

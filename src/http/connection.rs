@@ -6,25 +6,23 @@
 //!
 //! The library that finds the system's authorities looks at the environment
 //! after all, and finds none of them once `SSL_CERT_FILE` or `SSL_CERT_DIR` is
-//! there, be it empty or about an empty directory. What it leaves out is read
-//! here, from where distributions keep it. A machine without any authority is
-//! no reason not to start: what is reached without TLS needs none, and what is
+//! there, be it empty or about an empty directory. What it leaves out is added
+//! here, see [`super::authorities`]. A machine without any authority is no
+//! reason not to start: what is reached without TLS needs none, and what is
 //! reached with it says that it is not trusted.
 //!
 //! Redirects are not followed. No API used here redirects, and following one
 //! could carry a credential to another host.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::{Certificate, NoProxy, Proxy};
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 
+use super::authorities::{authorities, system_bundle};
 use crate::settings::{OutboundSettings, ProxySettings};
 
 /// A connection that takes longer than this will not come about.
@@ -32,20 +30,6 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 /// Idle connections are closed before the usual 60 s of a load balancer pass,
 /// so that a request rarely meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(50);
-
-/// Where distributions keep the authorities that they trust, in one file.
-const SYSTEM_BUNDLES: [&str; 6] = [
-    // Debian, Ubuntu, Alpine, Arch; the image
-    "/etc/ssl/certs/ca-certificates.crt",
-    // Fedora, Red Hat
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    // openSUSE
-    "/var/lib/ca-certificates/ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",
-    // BSD, macOS
-    "/etc/ssl/cert.pem",
-];
 
 /// Who is asking, where an API does not want to be told in a form of its own.
 const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
@@ -113,7 +97,7 @@ pub(crate) fn connection(
             .build()
             .map_err(BuildError::Client);
     }
-    let mut trusted = authorities(outbound)?;
+    let mut trusted = usable(&authorities(outbound)?);
     if !outbound.system_authorities {
         return builder(outbound, deadline)?
             .tls_certs_only(trusted)
@@ -121,19 +105,24 @@ pub(crate) fn connection(
             .map_err(BuildError::Client);
     }
     if !trusted.is_empty() || !outbound.extra_ca_dirs.is_empty() {
-        trusted.extend(system_bundle());
+        trusted.extend(usable(&system_bundle()));
     }
     let with_the_platforms = builder(outbound, deadline)?
         .tls_certs_merge(trusted.clone())
         .build();
     with_the_platforms.or_else(|_| {
         // The platform has none.
-        trusted.extend(system_bundle());
+        trusted.extend(usable(&system_bundle()));
         builder(outbound, deadline)?
             .tls_certs_only(trusted)
             .build()
             .map_err(BuildError::Client)
     })
+}
+
+fn usable(authorities: &[CertificateDer<'_>]) -> Vec<Certificate> {
+    let usable = |der: &CertificateDer<'_>| Certificate::from_der(der).ok();
+    authorities.iter().filter_map(usable).collect()
 }
 
 /// Everything but whom to trust.
@@ -232,78 +221,16 @@ fn exceptions(written: &str) -> Exceptions {
     Exceptions::These(hosts.join(","))
 }
 
-fn authorities(outbound: &OutboundSettings) -> Result<Vec<Certificate>, BuildError> {
-    // REQUESTS_CA_BUNDLE may name either.
-    let (named_directories, files): (Vec<_>, Vec<_>) = outbound
-        .extra_ca_files
-        .iter()
-        .partition(|path| path.is_dir());
-
-    let mut found = Vec::new();
-    for path in files {
-        let usable = read_bundle(path)?;
-        if usable.is_empty() {
-            return Err(BuildError::NoAuthority { path: path.clone() });
-        }
-        found.extend(usable);
-    }
-    for directory in outbound.extra_ca_dirs.iter().chain(named_directories) {
-        found.extend(read_directory(directory)?);
-    }
-    Ok(found)
-}
-
-/// What the system trusts, from the first of the usual places that has any.
-fn system_bundle() -> Vec<Certificate> {
-    SYSTEM_BUNDLES
-        .iter()
-        .filter_map(|path| read_bundle(Path::new(path)).ok())
-        .find(|found| !found.is_empty())
-        .unwrap_or_default()
-}
-
-/// The certificates of all files in a directory. Such a directory also holds
-/// what is no certificate, and links to nowhere after an update; neither keeps
-/// the others out.
-fn read_directory(directory: &Path) -> Result<Vec<Certificate>, BuildError> {
-    let unreadable = |source| BuildError::ReadAuthorities {
-        path: directory.to_owned(),
-        source,
-    };
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_file() {
-            found.extend(read_bundle(&path)?);
-        }
-    }
-    Ok(found)
-}
-
-/// The certificates of a PEM bundle. One that cannot be an authority is passed
-/// over: bundles of whole distributions hold some, and TLS would refuse the
-/// client for it without saying which file is to blame.
-fn read_bundle(path: &Path) -> Result<Vec<Certificate>, BuildError> {
-    let unreadable = |source| BuildError::ReadAuthorities {
-        path: path.to_owned(),
-        source,
-    };
-    let pem = fs::read(path).map_err(unreadable)?;
-    Ok(CertificateDer::pem_slice_iter(&pem)
-        .filter_map(Result::ok)
-        .filter(|der| RootCertStore::empty().add(der.clone()).is_ok())
-        .filter_map(|der| Certificate::from_der(&der).ok())
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::sync::Arc;
 
     use reqwest::Method;
     use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
     use url::Url;
 

@@ -16,6 +16,7 @@
 //! and must never repeat a request that may have had an effect unless its
 //! sender said that this is safe.
 
+mod authorities;
 mod client;
 mod connection;
 mod error;
@@ -26,6 +27,8 @@ mod safe_url;
 #[cfg(test)]
 pub(crate) mod testing;
 
+#[cfg(feature = "kafka")]
+pub(crate) use authorities::trusted_in_pem;
 pub use client::{Expect, HttpClient, Reply, Request};
 pub use connection::BuildError;
 pub use error::{BodyProblem, Call, HttpError};

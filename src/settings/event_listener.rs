@@ -35,10 +35,11 @@ pub enum EventListener {
 /// How Port's Kafka is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaSettings {
-    /// Empty: Port's own public brokers.
+    /// Where the others are learnt from; never empty.
     pub brokers: Vec<String>,
     pub security_protocol: String,
     pub authentication_mechanism: String,
+    /// Whether the two above hold; without, neither TLS nor credentials.
     pub security_enabled: bool,
     pub consumer_poll_timeout: Duration,
 }
@@ -46,6 +47,7 @@ pub struct KafkaSettings {
 const PREFIX: &str = "OCEAN__EVENT_LISTENER__";
 const TYPE: &str = "OCEAN__EVENT_LISTENER__TYPE";
 const APP_HOST: &str = "OCEAN__EVENT_LISTENER__APP_HOST";
+const BROKERS: &str = "OCEAN__EVENT_LISTENER__BROKERS";
 
 impl EventListener {
     /// The type as it is written in settings.
@@ -83,7 +85,7 @@ impl EventListener {
             "WEBHOOK" => Self::Webhook {
                 app_host: webhook_app_host(reader)?,
             },
-            "KAFKA" => Self::Kafka(KafkaSettings::read(reader)),
+            "KAFKA" => Self::Kafka(KafkaSettings::read(reader)?),
             "WEBHOOKS_ONLY" => Self::WebhooksOnly,
             "ACTIONS_ONLY" => Self::ActionsOnly,
             _ => Self::Polling {
@@ -139,9 +141,19 @@ fn webhook_app_host(reader: &mut Reader<'_>) -> Option<Url> {
 }
 
 impl KafkaSettings {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            brokers: reader.list("OCEAN__EVENT_LISTENER__BROKERS"),
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let brokers = reader.list(BROKERS);
+        if brokers.is_empty() {
+            reader.problem(Problem {
+                variable: reader.written(BROKERS),
+                accepted: "hosts and ports, such as broker-1.example.com:9196".to_owned(),
+                found: Some("none".to_owned()),
+                hint: Some("leave it out for Port's brokers in the EU region".to_owned()),
+            });
+            return None;
+        }
+        Some(Self {
+            brokers,
             security_protocol: reader
                 .text("OCEAN__EVENT_LISTENER__SECURITY_PROTOCOL")
                 .unwrap_or_default(),
@@ -150,6 +162,6 @@ impl KafkaSettings {
                 .unwrap_or_default(),
             security_enabled: reader.boolean("OCEAN__EVENT_LISTENER__KAFKA_SECURITY_ENABLED"),
             consumer_poll_timeout: reader.seconds("OCEAN__EVENT_LISTENER__CONSUMER_POLL_TIMEOUT"),
-        }
+        })
     }
 }

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::refusal;
 use super::signature::{self, Signature};
+use crate::api::{ChangeLogMessage, Changed};
 use crate::telemetry::metrics::{self, ResyncCall};
 
 /// Asks for a resync. Must neither block nor fail.
@@ -73,19 +74,16 @@ pub(super) async fn ask(
 /// Whether it is anything but news about another integration, or about the
 /// state that a resync of this one wrote.
 fn wants_resync(body: &[u8], integration: &str) -> bool {
-    let Ok(message) = serde_json::from_slice::<Value>(body) else {
+    let Some(message) = ChangeLogMessage::read(body) else {
         return true;
     };
-    let about = message
-        .pointer("/context/integrationId")
-        .and_then(Value::as_str);
-    if about.is_some_and(|about| about != integration) {
+    if message
+        .integration()
+        .is_some_and(|about| about != integration)
+    {
         return false;
     }
-    let is_order = message.get("action").and_then(Value::as_str) == Some("RESYNC");
-    let changed = message.pointer("/diff/after/updatedAt");
-    let state_changed = message.pointer("/diff/after/resyncState/updatedAt");
-    is_order || changed.is_none() || changed != state_changed
+    message.is_order() || message.changed() != Some(Changed::ResyncState)
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ mod first_start;
 mod history;
 mod incident_sync;
 mod installed;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kills;
 mod listing;
 mod messages;

@@ -10,8 +10,8 @@ use portolan::settings::SourceName;
 use portolan::store::{SyncOutcome, SyncStepKind};
 use portolan::telemetry::metrics::ocean::LastResync;
 use portolan::telemetry::metrics::{
-    self, ApiOutcome, Exposition, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall,
-    SyncPass,
+    self, ApiOutcome, Exposition, KafkaMessage, ObjectResult, ResyncCall, ResyncResult, SourceKind,
+    SyncCall, SyncPass,
 };
 
 /// Who measures what was held back does away with what others measured before.
@@ -52,6 +52,7 @@ fn measure_everything() {
     metrics::api_rate_limit_waited("Port", second);
     metrics::api_budget("Port", Some(10), Some(3));
     metrics::resync_called(ResyncCall::Accepted);
+    metrics::kafka_message(KafkaMessage::Accepted);
     for result in [SyncPass::Done, SyncPass::Partly, SyncPass::Failed] {
         metrics::sync_pass(result);
     }

@@ -118,6 +118,28 @@ impl Running {
         );
     }
 
+    /// The same where it takes asking somebody.
+    #[cfg(feature = "kafka")]
+    pub(crate) async fn until_async(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let waiting = async {
+            while !is_so().await {
+                sleep(LOOK).await;
+            }
+        };
+        let in_time = timeout(PATIENCE, waiting).await.is_ok();
+        assert!(
+            in_time,
+            "in vain waited until {what}; stderr:\n{}",
+            self.stderr.so_far()
+        );
+    }
+
+    /// How many log lines so far have this in them.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn logged(&self, text: &str) -> usize {
+        self.stderr.so_far().matches(text).count()
+    }
+
     /// Waits for a log line with this in it.
     pub(crate) async fn until_logged(&self, text: &str) {
         self.until(&format!("it logs: {text}"), || {

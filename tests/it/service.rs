@@ -29,7 +29,7 @@ fn questions() -> Matcher {
 
 /// A sandbox past its first start, with so small a mapping that a resync takes
 /// no time.
-async fn installed() -> Sandbox {
+pub(crate) async fn installed() -> Sandbox {
     let sandbox = small_sandbox().await;
     blueprint(&sandbox, "thing", &[], &[]);
     let mappings = json!({"identifier": ".id", "title": ".name", "blueprint": "\"thing\""});
@@ -41,7 +41,7 @@ async fn installed() -> Sandbox {
 }
 
 /// What Port was told of the resyncs.
-fn states(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn states(sandbox: &Sandbox) -> Vec<String> {
     let told = sandbox.port.resync_states();
     told.iter()
         .map(|state| state["status"].as_str().unwrap().to_owned())
@@ -49,7 +49,7 @@ fn states(sandbox: &Sandbox) -> Vec<String> {
 }
 
 /// How many resyncs Port was told of the end of.
-fn completed(sandbox: &Sandbox) -> usize {
+pub(crate) fn completed(sandbox: &Sandbox) -> usize {
     states(sandbox)
         .iter()
         .filter(|state| *state == "completed")
@@ -274,7 +274,8 @@ async fn a_listener_that_never_resyncs_leaves_the_state_to_another() {
 }
 
 #[tokio::test]
-async fn kafka_is_refused_with_what_to_use_instead() {
+#[cfg_attr(feature = "kafka", ignore = "this program can listen to Kafka")]
+async fn a_program_without_kafka_refuses_it_and_says_what_to_use_instead() {
     let sandbox = installed().await;
     let outcome = portolan(&["run"], &listening(&sandbox, "KAFKA"))
         .await
@@ -283,7 +284,7 @@ async fn kafka_is_refused_with_what_to_use_instead() {
     let errors = outcome.logged("ERROR");
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(
-        errors[0].contains("later version") && errors[0].contains("POLLING"),
+        errors[0].contains("--features kafka") && errors[0].contains("POLLING"),
         "{errors:?}"
     );
     assert_eq!(sandbox.port.requests().len(), 0);

@@ -9,9 +9,11 @@
 //! them and reporting how a resync stands. Creating anything else is not:
 //! repeated after an answer was lost, it would be refused as already there.
 
+mod change_log;
 mod delete;
 mod ingest;
 mod integration;
+mod kafka;
 mod login;
 mod resync_request;
 mod search;
@@ -38,11 +40,13 @@ use crate::http::{
 };
 use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 
+pub use self::change_log::{ChangeLogMessage, Changed};
 pub use self::delete::{BlueprintRelations, EntityName, Listed, RelatedEntity};
 pub use self::ingest::{KindMetrics, MetricsOrigin, SyncState};
 pub use self::integration::{
     Integration, IntegrationPatch, NewIntegration, Organization, ResyncState, ResyncStatus,
 };
+pub use self::kafka::KafkaCredentials;
 pub use self::resync_request::ResyncWish;
 pub use self::search::{EntityPage, Shown};
 pub use self::upsert::{BulkOutcome, EntityFailure, UpsertOptions};

@@ -158,7 +158,8 @@ struct Attached<'a> {
 }
 
 impl Attached<'_> {
-    /// Starts whoever asks for resyncs, and who runs them. Then the process is ready.
+    /// Starts whoever asks for resyncs, and who runs them. Then the process is ready;
+    /// with KAFKA, once that is known to work or not to.
     fn attach(
         self,
         started: Started,
@@ -179,26 +180,42 @@ impl Attached<'_> {
             tasks.spawn_until_stopped("schedule", asking);
             next
         });
-        if let EventListener::Polling {
-            interval,
-            resync_on_start,
-        } = catalog.event_listener
-        {
-            let polling = Polling {
+        let port = started.resync.port.clone();
+        match &catalog.event_listener {
+            EventListener::Polling {
                 interval,
                 resync_on_start,
-                served: last_served(&started.last_state),
-            };
-            let port = started.resync.port.clone();
-            tasks.spawn_until_stopped("event listener", async move {
-                polling.run(&port, &requests).await
-            });
+            } => {
+                let polling = Polling {
+                    interval: *interval,
+                    resync_on_start: *resync_on_start,
+                    served: last_served(&started.last_state),
+                };
+                tasks.spawn_until_stopped("event listener", async move {
+                    polling.run(&port, &requests).await
+                });
+            }
+            #[cfg(feature = "kafka")]
+            EventListener::Kafka(kafka) => {
+                let kafka = event_listener::Kafka {
+                    settings: kafka.clone(),
+                    integration: catalog.integration.clone(),
+                    outbound: settings.outbound.clone(),
+                };
+                let health = health.clone();
+                let settled = move || health.meet(Requirement::Listener);
+                let listening = kafka.run(port, requests, settled, tasks.stop.clone());
+                tasks.spawn("event listener", listening);
+            }
+            _ => {}
         }
         let wait = settings.live_events.shutdown_wait;
         let runner = Runner::new(started.resync, store, wait).hinting(hints);
         let running = runner.serve(queue, next, health.clone(), tasks.stop.clone());
         tasks.spawn("runner of resyncs", running);
-        health.meet(Requirement::Listener);
+        if !matches!(catalog.event_listener, EventListener::Kafka(_)) {
+            health.meet(Requirement::Listener);
+        }
         say_what_is_listened_to(catalog);
     }
 }

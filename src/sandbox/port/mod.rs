@@ -37,6 +37,10 @@ use super::clock::Clock;
 pub const CLIENT_ID: &str = "sandbox-port-client-2b7e91d4c08f";
 pub const CLIENT_SECRET: &str = "sandbox-port-secret-6a94e0d3f1b75c28e7fd";
 
+/// The account's user in Port's Kafka.
+pub const KAFKA_USERNAME: &str = "sandbox-kafka-user-5c1d80f7";
+pub const KAFKA_PASSWORD: &str = "sandbox-kafka-password-93be0a47d25f6c18";
+
 /// How long a token is good for unless a test says otherwise.
 const TOKEN_LIFETIME: Duration = Duration::from_hours(3);
 
@@ -181,6 +185,10 @@ impl Port {
             ["v1", "organization"] if method == "GET" => {
                 Ok(ok("organization", self.organization.clone()))
             }
+            ["v1", "kafka-credentials"] if method == "GET" => Ok(ok(
+                "credentials",
+                json!({"username": KAFKA_USERNAME, "password": KAFKA_PASSWORD}),
+            )),
             ["v1", "integration", rest @ ..] => self.integration_route(method, rest, request),
             ["ingest", rest @ ..] => self.ingest(method, rest, request),
             ["v1", "blueprints", rest @ ..] => self.blueprint_route(method, rest, request),

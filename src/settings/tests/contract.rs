@@ -167,7 +167,21 @@ fn every_event_listener_is_accepted() {
     };
     assert_eq!(kafka.brokers, ["a:1", "b:2"]);
     assert_eq!(kafka.security_protocol, "SASL_SSL");
+    assert_eq!(kafka.authentication_mechanism, "SCRAM-SHA-512");
+    assert!(kafka.security_enabled);
     assert_eq!(kafka.consumer_poll_timeout, Duration::from_secs(1));
+    let EventListener::Kafka(kafka) = listener(r#"{"type":"KAFKA"}"#) else {
+        panic!("a Kafka listener")
+    };
+    assert_eq!(kafka.brokers.len(), 3);
+    for (number, broker) in (1..).zip(&kafka.brokers) {
+        assert_eq!(
+            *broker,
+            format!(
+                "b-{number}-public.publicclusterprod.t9rw6w.c1.kafka.eu-west-1.amazonaws.com:9196"
+            )
+        );
+    }
 }
 
 #[test]

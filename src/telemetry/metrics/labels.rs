@@ -24,7 +24,8 @@ label_by_name!(
     ResyncResult,
     ResyncCall,
     SyncPass,
-    SyncCall
+    SyncCall,
+    KafkaMessage
 );
 
 /// A kind of the mapping and where its objects come from.
@@ -166,6 +167,32 @@ pub(super) struct ResyncLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReasonLabels {
     pub(super) reason: &'static str,
+}
+
+/// What became of a message from Port's Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KafkaMessage {
+    /// A resync was asked for.
+    Accepted,
+    /// It was about something else.
+    Ignored,
+    /// It was not JSON.
+    Unreadable,
+}
+
+impl KafkaMessage {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Ignored => "ignored",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct MessageLabels {
+    pub(super) result: KafkaMessage,
 }
 
 /// What became of a call of `POST /resync`.

@@ -25,7 +25,8 @@ use jiff::Timestamp;
 
 pub use self::exposition::Exposition;
 pub use self::labels::{
-    ApiOutcome, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall, SyncPass,
+    ApiOutcome, KafkaMessage, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall,
+    SyncPass,
 };
 pub use self::sync::{
     sync_announced_after, sync_called, sync_last_success, sync_managed_incidents,
@@ -33,7 +34,7 @@ pub use self::sync::{
 };
 
 use self::labels::{
-    ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,
+    ApiLabels, CallLabels, MessageLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,
 };
 use self::registry::METRICS;
 
@@ -168,5 +169,13 @@ pub fn resync_called(call: ResyncCall) {
     METRICS
         .resync_calls
         .get_or_create(&CallLabels { result: call })
+        .inc();
+}
+
+/// A message came from Port's Kafka.
+pub fn kafka_message(result: KafkaMessage) {
+    METRICS
+        .kafka_messages
+        .get_or_create(&MessageLabels { result })
         .inc();
 }

@@ -13,8 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels, SourceKind,
-    SyncCallLabels, SyncPassLabels, SyncStepLabels,
+    ApiLabels, CallLabels, MessageLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,
+    SourceKind, SyncCallLabels, SyncPassLabels, SyncStepLabels,
 };
 
 /// What the process has measured so far.
@@ -43,6 +43,7 @@ pub(super) struct Metrics {
     pub(super) resync_duration: Histogram,
     pub(super) resync_in_progress: Gauge,
     pub(super) resync_calls: Family<CallLabels, Counter>,
+    pub(super) kafka_messages: Family<MessageLabels, Counter>,
     pub(super) last_success: Family<SourceKind, Gauge>,
     pub(super) objects: Family<ObjectLabels, Counter>,
     pub(super) entities_deleted: Counter,
@@ -75,6 +76,7 @@ impl Metrics {
             resync_duration: Histogram::new(RESYNC_SECONDS),
             resync_in_progress: Gauge::default(),
             resync_calls: Family::default(),
+            kafka_messages: Family::default(),
             last_success: Family::default(),
             objects: Family::default(),
             entities_deleted: Counter::default(),
@@ -130,6 +132,11 @@ impl Metrics {
             "resync_calls",
             "Calls of POST /resync, by what became of them",
             self.resync_calls.clone(),
+        );
+        registry.register(
+            "kafka_messages",
+            "Messages from Port's Kafka, by what became of them",
+            self.kafka_messages.clone(),
         );
         registry.register_with_unit(
             "last_success_timestamp",

@@ -1,7 +1,7 @@
 //! An own incident is over: it is resolved, unless something speaks against it,
 //! and its components return to operational once nothing holds them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
