@@ -44,6 +44,7 @@
 //! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
+//! | [`live_events`] | what vendors tell of their own accord; keeps their webhook subscriptions right |
 //! | [`reconcile`] | public incidents follow on-call incidents: desired, observed, plan, apply |
 //! | [`store`] | the local state database: the history of runs, the trail of incident sync |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
@@ -57,6 +58,7 @@
 //!   `sync` for the types of what it asks for. Who runs resyncs is handed what it hears.
 //! - `source` → `api::{statuspage, pagerduty, opsgenie}`, `resource_config`, `mapping` and
 //!   `jq` for the types of what it hands on.
+//! - `live_events` → `api::{statuspage, pagerduty}` and `source::whole`, to keep subscriptions.
 //! - `mapping` → `resource_config`, `document`, `jq`; `resource_config` → `document`, `jq`;
 //!   `document` → `jq`.
 //! - `reconcile` → `source::whole`, to read either side to its end, and
@@ -83,6 +85,7 @@ pub mod document;
 pub mod event_listener;
 pub mod http;
 pub mod jq;
+pub mod live_events;
 pub mod mapping;
 pub mod reconcile;
 pub mod resource_config;

@@ -21,14 +21,17 @@ pub use error::ApiError;
 pub use opsgenie::{
     Field, NextPage, OpsgenieClient, OpsgenieList, OpsgeniePage, OpsgenieQuery, Sign, Worth,
 };
-pub use pagerduty::{AnalyticsPage, ListPage, PagerdutyClient};
+pub use pagerduty::{
+    AnalyticsPage, CreatedSubscription, ListPage, NewWebhookSubscription, PagerdutyClient,
+    SubscriptionPage, WebhookSubscription,
+};
 pub use port::{
     BlueprintRelations, BulkOutcome, CORE_VERSION, ChangeLogMessage, Changed, EntityFailure,
     EntityName, EntityPage, INTEGRATION_VERSION, Integration, IntegrationPatch, KafkaCredentials,
     KindMetrics, Listed, MetricsOrigin, NewIntegration, Organization, PortClient, RelatedEntity,
     ResyncState, ResyncStatus, ResyncWish, Shown, SyncState, UpsertOptions,
 };
-pub use statuspage::StatuspageClient;
+pub use statuspage::{StatuspageClient, WebhookSubscriber};
 
 use crate::http::{BuildError, SafeUrl};
 

@@ -22,6 +22,7 @@ pub mod statuspage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::io;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use self::opsgenie::OpsgenieSimulator;
 pub use self::pagerduty::PagerdutySimulator;
 pub use self::port::PortSimulator;
 pub use self::statuspage::StatuspageSimulator;
+pub use self::webhook::{Delivered, WebhookRequest};
 
 /// The name under which the sandbox's environment installs the integration.
 pub const IDENTIFIER: &str = "portolan-sandbox";

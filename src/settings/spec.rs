@@ -23,7 +23,6 @@ pub(super) struct SourceSetting {
     pub(super) value_type: ValueType,
     pub(super) default: DefaultValue,
     pub(super) sensitive: bool,
-    pub(super) effect: Effect,
     pub(super) meaning: &'static str,
 }
 
@@ -39,7 +38,6 @@ const fn setting(
         value_type,
         default,
         sensitive: false,
-        effect: Effect::Acts,
         meaning,
     }
 }
@@ -58,13 +56,6 @@ impl SourceSetting {
             ..self
         }
     }
-
-    const fn not_yet(self) -> Self {
-        Self {
-            effect: Effect::NotYet,
-            ..self
-        }
-    }
 }
 
 /// Two originals gave the address of their API this name.
@@ -75,7 +66,8 @@ const API_URL: SourceSetting = setting(
     "The API of the one source that is on, PagerDuty or Opsgenie; that source's own default when absent",
 );
 
-const APP_HOST: &str = "Public URL of this service, where the vendor sends webhooks";
+const APP_HOST: &str =
+    "Public URL of this service, which Statuspage and PagerDuty are told to send webhooks to";
 
 pub(super) const STATUSPAGE: &[SourceSetting] = &[
     setting(
@@ -107,8 +99,7 @@ pub(super) const STATUSPAGE: &[SourceSetting] = &[
     )
     .sensitive(),
     setting("appHost", ValueType::Url, DefaultValue::Absent, APP_HOST)
-        .prefixed("statuspageAppHost")
-        .not_yet(),
+        .prefixed("statuspageAppHost"),
 ];
 
 pub(super) const PAGERDUTY: &[SourceSetting] = &[
@@ -136,9 +127,7 @@ pub(super) const PAGERDUTY: &[SourceSetting] = &[
         "Several PagerDuty accounts; each needs `name` and `token`",
     )
     .sensitive(),
-    setting("appHost", ValueType::Url, DefaultValue::Absent, APP_HOST)
-        .prefixed("pagerdutyAppHost")
-        .not_yet(),
+    setting("appHost", ValueType::Url, DefaultValue::Absent, APP_HOST).prefixed("pagerdutyAppHost"),
 ];
 
 pub(super) const OPSGENIE: &[SourceSetting] = &[
@@ -181,7 +170,7 @@ pub(super) fn rows() -> Vec<SettingRow> {
                     value_type: setting.value_type,
                     default: setting.default,
                     sensitive: setting.sensitive,
-                    effect: setting.effect,
+                    effect: Effect::Acts,
                     meaning: setting.meaning,
                 });
             }

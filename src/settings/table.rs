@@ -199,7 +199,7 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__DELETE_ENTITIES_MAX_BATCH_SIZE", whole(1, ANY, ""), Value("100"), "Entities in one deletion; 100 at most", Plain),
     Row("OCEAN__SSL__PORT__VERIFY", Boolean, Value("true"), "Whether Port's certificate is checked", Plain),
     Row("OCEAN__SSL__THIRD_PARTY__VERIFY", Boolean, Value("true"), "Whether the vendors' certificates are checked", Plain),
-    Row("OCEAN__BASE_URL", Url, Absent, "Public URL of this service, where vendors send webhooks; the integration's app host when absent", NotYet),
+    Row("OCEAN__BASE_URL", Url, Absent, "Public URL of this service, which Statuspage and PagerDuty are told to send webhooks to; the integration's app host when absent", Plain),
     Row("OCEAN__PATH_PREFIX", Text, Absent, "Path below which every route is served", Plain),
     Row("OCEAN__EVENT_WORKERS_COUNT", whole(1, 1000, ""), Value("1"), "Live events worked on at the same time", NotYet),
     Row("OCEAN__MAX_EVENT_PROCESSING_SECONDS", SECONDS, Value("90"), "Time limit of one live event", NotYet),

@@ -16,6 +16,7 @@ mod installed;
 mod kafka;
 mod kills;
 mod listing;
+mod live;
 mod messages;
 mod metrics;
 mod opsgenie;

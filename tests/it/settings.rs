@@ -237,7 +237,6 @@ async fn everything_that_the_chart_sets_is_accepted() {
 
     insta::assert_snapshot!(outcome.logged("WARNING").join("\n"), @"
         `OCEAN__PROCESS_EXECUTION_MODE` is ignored: everything runs in one process
-        accepted, but this version does not act on it yet: `OCEAN__BASE_URL`
         accepted, but without effect here: `OCEAN__ACTIONS_PROCESSOR__WORKERS_COUNT`, `OCEAN__LAKEHOUSE_ENABLED`, `OCEAN__PROCESSING_MODE`, `OCEAN__STREAMING__ENABLED`
         ");
 }

@@ -4,6 +4,8 @@
 //! though it is paged, is an error: taken for the last page it would make
 //! everything after it look deleted.
 
+mod subscriptions;
+
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderValue};
@@ -16,6 +18,10 @@ use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
 use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
 use crate::settings::{OutboundSettings, PagerdutyAccount};
+
+pub use subscriptions::{
+    CreatedSubscription, NewWebhookSubscription, SubscriptionPage, WebhookSubscription,
+};
 
 /// Asks for version 2 whatever the account's default is.
 const VERSION: HeaderValue = HeaderValue::from_static("application/vnd.pagerduty+json;version=2");

@@ -19,7 +19,7 @@ fn client_with(server: &Server, token: Credential) -> PagerdutyClient {
         .with_policy(TINY)
 }
 
-fn client(server: &Server) -> PagerdutyClient {
+pub(super) fn client(server: &Server) -> PagerdutyClient {
     client_with(server, Credential::Fixed(SecretString::from("hunter2")))
 }
 

@@ -7,6 +7,7 @@
 //! What is written is public at once, and its subscribers are told: see
 //! `writing`.
 
+mod subscribers;
 mod writing;
 
 use reqwest::Method;
@@ -19,6 +20,8 @@ use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
 use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
 use crate::settings::{OutboundSettings, StatuspageAccount};
+
+pub use subscribers::WebhookSubscriber;
 
 /// Reads and changes status pages with one API key.
 pub struct StatuspageClient {

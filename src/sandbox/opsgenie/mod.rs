@@ -16,6 +16,7 @@ mod parameters;
 mod search;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -13,8 +13,10 @@ mod course;
 mod expand;
 mod lists;
 mod parameters;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,6 +28,8 @@ use super::chassis::{RateLimit, Reply, Request, Simulator, Usage, World};
 use super::clock::Clock;
 use super::objects;
 use super::table::{Facts, Row, Table, array, instant_at, text_at};
+
+use self::subscriptions::Subscriptions;
 
 pub use self::course::AssignedVia;
 
@@ -58,6 +62,9 @@ pub struct Pagerduty {
     large_channels: BTreeSet<String>,
     /// What is left of today's analytics quota; `None`: no quota is announced.
     daily_quota: Option<u32>,
+    subscriptions: Subscriptions,
+    /// How many events were told so far.
+    events: u32,
 }
 
 /// What listings filter and sort by. One type for all endpoints: a field that
@@ -153,6 +160,8 @@ impl Pagerduty {
             custom_fields: BTreeMap::new(),
             large_channels: BTreeSet::new(),
             daily_quota: None,
+            subscriptions: Subscriptions::default(),
+            events: 0,
         }
     }
 
@@ -209,6 +218,7 @@ impl Pagerduty {
                 self.spend_quota()?;
                 self.raw_incidents(request)
             }
+            (_, ["webhook_subscriptions", rest @ ..]) => self.subscriptions_route(request, rest),
             ("GET", [endpoint]) if self.tables.contains_key(*endpoint) => {
                 self.list(endpoint, request)
             }

@@ -136,6 +136,27 @@ pub(super) fn component(request: &Request) -> Result<Map<String, Value>, Reply> 
     Ok(fields)
 }
 
+/// What a write says about a subscriber, checked.
+pub(super) fn subscriber(request: &Request) -> Result<Map<String, Value>, Reply> {
+    let (mut fields, form) = fields(request, "subscriber")?;
+    for (name, value) in &mut fields {
+        match name.as_str() {
+            "endpoint" => {
+                let url = value.as_str().map(str::parse::<url::Url>);
+                if !matches!(url, Some(Ok(_))) {
+                    return Err(error(422, "endpoint must be a URL"));
+                }
+            }
+            "email" => *value = named(value)?.into(),
+            "skip_confirmation_notification" => *value = flag(name, value, form)?.into(),
+            "component_ids" => *value = identifiers(value)?.into(),
+            // Nobody is told by telephone, and pages are open to everybody.
+            _ => return Err(unknown(name)),
+        }
+    }
+    Ok(fields)
+}
+
 /// The fields below the name that all of them are under, and whether they came
 /// as a form, where everything is text.
 fn fields(request: &Request, root: &str) -> Result<(Map<String, Value>, bool), Reply> {

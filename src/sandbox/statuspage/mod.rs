@@ -17,9 +17,11 @@ mod access;
 mod body;
 mod lists;
 mod people;
+mod subscribers;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod webhooks;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};

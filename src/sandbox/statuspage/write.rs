@@ -9,7 +9,7 @@ use super::body::{self, Change, MAINTENANCE, REALTIME};
 use super::{Statuspage, error, no_route, stamp, text_at};
 
 /// The impacts that follow from the statuses of components, the lightest first.
-const GRAVITY: [(&str, &str); 4] = [
+pub(super) const GRAVITY: [(&str, &str); 4] = [
     ("operational", "none"),
     ("degraded_performance", "minor"),
     ("partial_outage", "major"),
@@ -29,6 +29,9 @@ impl Statuspage {
             ("PATCH" | "PUT", ["incidents", id]) => self.change_incident(page, id, request),
             ("DELETE", ["incidents", id]) => self.delete_incident(page, id),
             ("PATCH" | "PUT", ["components", id]) => self.change_component(page, id, request),
+            ("POST", ["subscribers"]) => self.subscribe(page, request),
+            ("POST", ["subscribers", "reactivate"]) => self.reactivate(page, request),
+            ("DELETE", ["subscribers", id]) => self.unsubscribe(page, id),
             _ => Err(no_route()),
         }?;
         self.look();
@@ -281,7 +284,7 @@ impl Statuspage {
     }
 
     /// Twelve letters and digits that no incident has yet.
-    fn new_id(&mut self) -> String {
+    pub(super) fn new_id(&mut self) -> String {
         loop {
             let id: String = (0..12).map(|_| self.chance.digit(36)).collect();
             if self.table("incident").row(&id).is_none() {

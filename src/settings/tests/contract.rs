@@ -253,7 +253,7 @@ fn what_this_version_does_not_act_on_is_listed_in_one_warning_unless_it_is_switc
             ("OCEAN__SEND_RAW_DATA_EXAMPLES", "true"),
             ("OCEAN__CLIENT_TIMEOUT", "60"),
         ]),
-        @"accepted, but this version does not act on it yet: `OCEAN__INTEGRATION__CONFIG__APP_HOST`, `OCEAN__LIVE_EVENTS__REDIS (block_ms)`, `OCEAN__LIVE_EVENTS__REDIS (read_count)`, `OCEAN__LIVE_EVENTS__REDIS__URL`, `OCEAN__MAX_EVENT_PROCESSING_SECONDS`"
+        @"accepted, but this version does not act on it yet: `OCEAN__LIVE_EVENTS__REDIS (block_ms)`, `OCEAN__LIVE_EVENTS__REDIS (read_count)`, `OCEAN__LIVE_EVENTS__REDIS__URL`, `OCEAN__MAX_EVENT_PROCESSING_SECONDS`"
     );
     assert!(warnings(&[("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS", "0")]).is_empty());
 }

@@ -105,3 +105,32 @@ async fn an_incident_is_opened_and_resolved() {
     assert_eq!(ids(&open), ["i2"]);
     assert_eq!(open["data"][0]["tinyId"], "2");
 }
+
+#[tokio::test]
+async fn the_alert_of_a_webhook_has_its_identifier_and_its_times_in_another_form() {
+    let (sandbox, ..) = account().await;
+    let opsgenie = &sandbox.opsgenie;
+    opsgenie.open_alert("a1", "Errors", &["env:prod"]);
+    let url = url::Url::parse("https://hook.example/a?token=t").unwrap();
+
+    let webhook = opsgenie.webhook_to(&url, "Create", "a1");
+    let tagged = opsgenie.webhook_to(&url, "AddTags", "a1").json();
+    let gone = opsgenie.remove("alerts", "a1").unwrap();
+    let deleted = opsgenie.webhook_about(&url, "Delete", &gone).json();
+
+    assert_eq!(webhook.url, url);
+    assert_eq!(webhook.header("content-type"), Some("application/json"));
+    let told = webhook.json();
+    assert_eq!(told["action"], "Create");
+    assert_eq!(told["alert"]["alertId"], "a1");
+    assert!(told["alert"].get("id").is_none());
+    assert_eq!(told["alert"]["createdAt"], 1_780_315_200_000_i64);
+    assert_eq!(told["alert"]["updatedAt"], 1_780_315_200_000_000_000_i64);
+    assert_eq!(told["alert"]["description"], "Errors");
+    assert_eq!(tagged["alert"]["addedTags"], "urgent");
+    assert!(tagged["alert"].get("description").is_none());
+    assert_eq!(
+        (&deleted["action"], &deleted["alert"]["alertId"]),
+        (&json!("Delete"), &json!("a1"))
+    );
+}

@@ -1,6 +1,7 @@
 //! The rules of the simulated account, through real HTTP.
 
 mod course;
+mod subscriptions;
 
 use serde_json::{Value, json};
 

@@ -3,6 +3,7 @@
 mod lists;
 mod people;
 mod refusals;
+mod subscribers;
 mod writing;
 
 use serde_json::{Value, json};

@@ -1,0 +1,3 @@
+//! Live events against the simulated vendors.
+
+mod subscriptions;
