@@ -4,6 +4,8 @@
 //! of status pages is shared by all kinds, and incidents and incident updates
 //! are two views of one dataset.
 
+mod live;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -13,10 +15,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+pub(super) use self::live::remains;
+use super::live::Live;
 use super::seen::Seen;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, PAGE_SIZE, StatuspageClient};
 use crate::causes::one_line;
+use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{Kind, ResourceConfig, StatuspageKind};
 use crate::settings::SourceName;
@@ -101,6 +106,15 @@ impl Source for Statuspage {
                 ))
             })
             .collect()
+    }
+
+    fn live<'a>(
+        &'a self,
+        subject: &'a Subject,
+        configs: &'a [Arc<ResourceConfig>],
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Live, SourceError>> {
+        self.fetch_live(subject, configs).boxed()
     }
 }
 
@@ -337,15 +351,16 @@ fn views(collection: Collection, objects: Vec<Value>) -> Vec<RawBatch> {
         | Collection::Unresolved
         | Collection::ActiveMaintenances => vec![batch(objects)],
         Collection::Incidents => {
-            let updates = objects
-                .iter()
-                .filter_map(|incident| incident.get("incident_updates")?.as_array())
-                .flatten()
-                .cloned()
-                .collect();
+            let updates = objects.iter().flat_map(updates_of).collect();
             vec![batch(objects), batch(updates)]
         }
     }
+}
+
+/// The updates of an incident.
+pub(super) fn updates_of(incident: &Value) -> Vec<Value> {
+    let updates = incident.get("incident_updates").and_then(Value::as_array);
+    updates.cloned().unwrap_or_default()
 }
 
 fn batch(objects: Vec<Value>) -> RawBatch {
