@@ -78,6 +78,7 @@ impl Source for Statuspage {
             client: Arc::clone(&self.client),
             page_ids: self.page_ids.clone(),
             pages: OnceCell::new(),
+            began: Timestamp::now(),
         });
         let candidates = [
             (Collection::Pages, vec![StatuspageKind::Statuspage]),
@@ -150,6 +151,8 @@ struct Listing {
     page_ids: Vec<String>,
     /// Status pages are few, so the list is kept: every kind needs it.
     pages: OnceCell<Vec<Value>>,
+    /// Before it the status pages had not been asked for.
+    began: Timestamp,
 }
 
 impl Listing {
@@ -184,10 +187,13 @@ impl Listing {
         pages: &Pages,
     ) -> Result<(), SourceError> {
         let mut turn = Turn::new(&self.client, collection, page_id);
-        while let Some(objects) = turn.next().await? {
-            pages.send(views(collection, objects)).await?;
+        loop {
+            let asked = Timestamp::now();
+            let Some(objects) = turn.next().await? else {
+                return Ok(());
+            };
+            pages.send_as_of(asked, views(collection, objects)).await?;
         }
-        Ok(())
     }
 
     async fn status_pages(&self, pages: &Pages) -> Result<(), SourceError> {
@@ -208,7 +214,8 @@ impl Listing {
             .cloned()
             .collect();
         if !wanted.is_empty() {
-            pages.send(views(Collection::Pages, wanted)).await?;
+            let views = views(Collection::Pages, wanted);
+            pages.send_as_of(self.began, views).await?;
         }
         // Left unsaid, a page that lost its reader would look like one that is gone.
         if unseen.is_empty() {

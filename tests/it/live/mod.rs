@@ -1,0 +1,6 @@
+//! Live events: what happens upstream is in the catalog at once.
+
+mod deciding;
+mod processing;
+mod racing;
+mod world;
