@@ -41,6 +41,7 @@
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`reconcile`] | public incidents follow on-call incidents: desired, observed, plan, apply |
+//! | [`live_events`] | what vendors tell by webhook |
 //! | [`store`] | the local state database: the history of runs, the trail of incident sync |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
@@ -52,10 +53,10 @@
 //! - `event_listener` → `api::port`, to ask for requests; `sync` for the types of what it
 //!   asks for. Who runs resyncs is handed what it hears.
 //! - `source` → `api::{statuspage, pagerduty, opsgenie}`, `resource_config`, `mapping` and
-//!   `jq` for the types of what it hands on.
+//!   `jq` for the types of what it hands on, `live_events` for what an event is about.
 //! - `mapping` → `resource_config`, `document`, `jq`; `resource_config` → `document`, `jq`;
 //!   `document` → `jq`.
-//! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
+//! - `catalog` → `api::port`, `mapping::{Entity, Identity}`, `resource_config::MappedFields`.
 //! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.
 //! - `telemetry` → `api::port`, to ship log lines; all log through it, and tell it the
 //!   secrets they come by.

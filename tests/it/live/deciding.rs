@@ -1,13 +1,16 @@
 //! What is not mapped any more is deleted, and nothing else is.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use portolan::catalog::Defaults;
 use portolan::live_events::{Lease, SpooledEvent, Taken, Thing};
 use portolan::sandbox::{Answer, Matcher};
 use portolan::settings::SourceName;
-use portolan::sync::{LiveError, LiveOutcome};
+use portolan::sync::{LiveError, LiveOutcome, LiveProcessor};
 use serde_json::{Value, json};
 
-use super::world::{World, event, on_page, open_alert, text};
+use super::world::{World, event, on_page, open_alert, run, taken, text};
 
 /// Open and resolved incidents by two resource configs, one field of each its own.
 fn two_of_a_kind(selectors: [&str; 2], statuses: [Value; 2]) -> Value {
@@ -347,4 +350,123 @@ async fn nothing_is_written_once_somebody_else_has_the_event() {
 
     assert!(matches!(outcome, Err(LiveError::Again(_))), "{outcome:?}");
     assert!(!world.has("pagerdutyIncident", "PLIVE01"));
+}
+
+#[tokio::test]
+async fn what_an_entity_relates_to_is_stored_first_and_waited_for() {
+    let mut mapping = Defaults::embedded(&[SourceName::Statuspage])
+        .unwrap()
+        .mapping;
+    mapping["createMissingRelatedEntities"] = json!(false);
+    let resources = mapping["resources"].as_array_mut().unwrap();
+    resources.retain(|resource| {
+        ["incident", "incident_update"].contains(&resource["kind"].as_str().unwrap())
+    });
+    // Updates come first, and relate to their incident.
+    resources.reverse();
+    for resource in resources {
+        let relations = &mut resource["port"]["entity"]["mappings"]["relations"];
+        let relations = relations.as_object_mut().unwrap();
+        relations.retain(|name, _| name == "incident" || name == "statuspage");
+    }
+    let world = World::mapped(SourceName::Statuspage, &mapping).await;
+    let incident = world.sandbox.statuspage.objects("incident").swap_remove(0);
+    let updates = incident["incident_updates"].as_array().unwrap().len() as u64;
+    let mut event = on_page(Thing::StatuspageIncident, &incident);
+
+    // The page is not there, and nobody is to create it.
+    let outcome = world.process(event.clone()).await;
+    assert!(matches!(outcome, Err(LiveError::Again(_))), "{outcome:?}");
+    event.received = Timestamp::now() - SignedDuration::from_hours(1);
+    let outcome = world.process(event.clone()).await;
+    assert!(matches!(outcome, Err(LiveError::Never(_))), "{outcome:?}");
+
+    let page = json!({"identifier": text(&incident, "/page_id")});
+    world
+        .sandbox
+        .port
+        .insert_entity("statuspage", &page, "somebody");
+    assert_eq!(world.process(event).await.unwrap().written, 1 + updates);
+}
+
+#[tokio::test]
+async fn of_several_accounts_the_one_that_has_the_page_is_asked() {
+    let world = World::new(SourceName::Statuspage).await;
+    world.resync_apart().await;
+    let component = world.sandbox.statuspage.objects("component").swap_remove(0);
+    let page = text(&component, "/page_id");
+    let event = on_page(Thing::StatuspageComponent, &component);
+    let accounts = |pages: &[&str]| -> Vec<Value> {
+        let account = |(number, page): (usize, &&str)| json!({"name": format!("a{number}"), "page_ids": [page]});
+        pages.iter().enumerate().map(account).collect()
+    };
+
+    let processor = world.processor_for(&accounts(&["elsewhere", page]));
+    let outcome = processor.process(&taken(event.clone())).await.unwrap();
+    assert_eq!((outcome.written, outcome.deleted), (1, 0));
+    let mut of_account = event.clone();
+    of_account.subject.account = Some("a1".to_owned());
+    assert_eq!(
+        processor.process(&taken(of_account)).await.unwrap().written,
+        1
+    );
+    let mut unknown = event.clone();
+    unknown.subject.account = Some("b".to_owned());
+    let outcome = processor.process(&taken(unknown)).await;
+    assert!(matches!(outcome, Err(LiveError::Never(_))), "{outcome:?}");
+
+    // A page that the settings leave out is as good as gone.
+    let id = text(&component, "/id");
+    let incidents = world.sandbox.port.entities("statuspageIncident");
+    for incident in incidents.keys() {
+        world
+            .sandbox
+            .port
+            .remove_entity("statuspageIncident", incident);
+    }
+    let updates = world.sandbox.port.entities("statuspageIncidentUpdate");
+    for update in updates.keys() {
+        world
+            .sandbox
+            .port
+            .remove_entity("statuspageIncidentUpdate", update);
+    }
+    let processor = world.processor_for(&accounts(&["elsewhere"]));
+    assert_eq!(processor.process(&taken(event)).await.unwrap().deleted, 1);
+    assert!(!world.has("statuspageComponent", id));
+}
+
+#[tokio::test]
+async fn the_mapping_is_used_for_a_while_unless_a_resync_has_read_another() {
+    let mapping = two_of_a_kind(["true", "true"], [json!([]), json!([])]);
+    let mut other = mapping.clone();
+    for resource in other["resources"].as_array_mut().unwrap() {
+        resource["port"]["entity"]["mappings"]["title"] = json!("\"Another\"");
+    }
+    let world = with_incident(&mapping).await;
+    let processor = LiveProcessor::beside(&world.resync, Duration::from_mins(10));
+    let title = || {
+        world
+            .sandbox
+            .port
+            .entity("pagerdutyIncident", "PLIVE01")
+            .unwrap()["title"]
+            .clone()
+    };
+    let reads = || {
+        world
+            .sandbox
+            .port
+            .requested(&Matcher::get("/v1/integration/*"))
+    };
+    processor.process(&taken(acknowledged())).await.unwrap();
+    let read = reads();
+
+    world.sandbox.port.set_mapping(other);
+    processor.process(&taken(acknowledged())).await.unwrap();
+    assert_eq!((reads(), title()), (read, json!("Slow")));
+
+    run(&world.resync).await;
+    processor.process(&taken(acknowledged())).await.unwrap();
+    assert_eq!((reads(), title()), (read + 1, json!("Another")));
 }

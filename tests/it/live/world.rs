@@ -12,7 +12,7 @@ use portolan::catalog::{Defaults, RecentWrites, WriteLimits};
 use portolan::jq;
 use portolan::live_events::{Lease, NewEvent, SpooledEvent, Subject, Taken, Thing};
 use portolan::sandbox::Sandbox;
-use portolan::settings::{self, Inputs, Overrides, Runtime, SourceName};
+use portolan::settings::{self, Inputs, Overrides, Runtime, Settings, SourceName};
 use portolan::source::{Opsgenie, Pagerduty, Source, Statuspage};
 use portolan::sync::{
     Expressions, LiveError, LiveOutcome, LiveProcessor, Mapping, Progress, Reporting, Resync,
@@ -106,6 +106,20 @@ impl World {
         self.processor.process(&taken(event)).await
     }
 
+    /// A processor of Statuspage's events with these accounts instead, by name and
+    /// pages.
+    pub(super) fn processor_for(&self, accounts: &[Value]) -> LiveProcessor {
+        let mut processor = LiveProcessor::beside(&self.resync, Duration::ZERO);
+        processor.sources.clear();
+        for account in accounts {
+            let pages = serde_json::from_value(account["page_ids"].clone()).unwrap();
+            let name = account["name"].as_str().map(str::to_owned);
+            let source = Statuspage::new(statuspage(&self.sandbox), name, pages);
+            processor.sources.push(Arc::new(source));
+        }
+        processor
+    }
+
     /// Processes an event, and all that has to be looked at because of it.
     pub(super) async fn process_all(&self, event: NewEvent) -> LiveOutcome {
         let outcome = self.process(event).await.unwrap();
@@ -144,8 +158,7 @@ pub(super) async fn run(resync: &Resync) -> ResyncReport {
     resync.run(&request, &progress, &stop).await.unwrap()
 }
 
-/// What the program builds of its settings, without a first start.
-pub(super) fn resync(sandbox: &Sandbox, source: SourceName, recent: RecentWrites) -> Resync {
+fn load(sandbox: &Sandbox, source: SourceName) -> Settings {
     let environment: BTreeMap<String, OsString> = sandbox
         .environment_for(source)
         .into_iter()
@@ -156,16 +169,27 @@ pub(super) fn resync(sandbox: &Sandbox, source: SourceName, recent: RecentWrites
         directory: "/nowhere".into(),
         overrides: Overrides::default(),
     };
-    let settings = settings::load(inputs).unwrap().settings;
+    settings::load(inputs).unwrap().settings
+}
+
+fn statuspage(sandbox: &Sandbox) -> StatuspageClient {
+    let settings = load(sandbox, SourceName::Statuspage);
+    let account = &settings.catalog.as_ref().unwrap().sources.statuspage[0];
+    let limit = settings.rate_limits.statuspage_per_minute;
+    StatuspageClient::new(account, &settings.outbound, limit).unwrap()
+}
+
+/// What the program builds of its settings, without a first start.
+pub(super) fn resync(sandbox: &Sandbox, source: SourceName, recent: RecentWrites) -> Resync {
+    let settings = load(sandbox, source);
     let catalog = settings.catalog.as_ref().unwrap();
     let outbound = &settings.outbound;
     let port = PortClient::new(&catalog.port, &catalog.integration, outbound).unwrap();
     let limits = &settings.rate_limits;
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     for account in &catalog.sources.statuspage {
-        let client = StatuspageClient::new(account, outbound, limits.statuspage_per_minute);
         let pages = account.page_ids.clone();
-        sources.push(Arc::new(Statuspage::new(client.unwrap(), None, pages)));
+        sources.push(Arc::new(Statuspage::new(statuspage(sandbox), None, pages)));
     }
     for account in &catalog.sources.pagerduty {
         let client = PagerdutyClient::new(account, outbound, limits.pagerduty_per_minute);
