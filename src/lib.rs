@@ -46,6 +46,7 @@
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`live_events`] | what vendors tell of their own accord; keeps their webhook subscriptions right |
 //! | [`reconcile`] | public incidents follow on-call incidents: desired, observed, plan, apply |
+//! | [`live_events`] | what vendors tell by webhook |
 //! | [`store`] | the local state database: the history of runs, the trail of incident sync |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
@@ -57,7 +58,7 @@
 //! - `event_listener` → `api::port`, to ask for requests; `http`, for whom Kafka is to trust;
 //!   `sync` for the types of what it asks for. Who runs resyncs is handed what it hears.
 //! - `source` → `api::{statuspage, pagerduty, opsgenie}`, `resource_config`, `mapping` and
-//!   `jq` for the types of what it hands on.
+//!   `jq` for the types of what it hands on, `live_events` for what an event is about.
 //! - `live_events` → `api::{statuspage, pagerduty}` and `source::whole`, to keep subscriptions.
 //! - `mapping` → `resource_config`, `document`, `jq`; `resource_config` → `document`, `jq`;
 //!   `document` → `jq`.
@@ -65,7 +66,7 @@
 //!   `api::{statuspage, pagerduty, opsgenie}` for single objects and for what it writes;
 //!   `document` and `jq` for its rules; `store`, to note each step. Never Port, nor anything
 //!   of the catalog: a status page must not depend on it.
-//! - `catalog` → `api::port`, `mapping::Entity`, `resource_config::MappedFields`.
+//! - `catalog` → `api::port`, `mapping::{Entity, Identity}`, `resource_config::MappedFields`.
 //! - `api` → `http`; `http` → nobody; `store` → `telemetry`, to mask what it keeps.
 //! - `telemetry` → `api::port`, to ship log lines; all log through it, and tell it the
 //!   secrets they come by.

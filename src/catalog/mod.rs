@@ -9,6 +9,8 @@
 //!   lack a relation target; `order` sorts those so that targets come first.
 //! - `ledger` and [`MappedEntities`] remember what this resync mapped.
 //! - [`delete_stale()`] deletes what is left over, unless there is a reason not to.
+//! - [`LiveWriter`] stores and deletes the few entities of one live event.
+//! - [`RecentWrites`] keeps a resync from undoing that.
 
 mod blueprints;
 mod comparison;
@@ -17,10 +19,12 @@ mod defaults;
 mod digest;
 mod held;
 mod ledger;
+mod live;
 mod mapped;
 mod order;
 mod postponed;
 mod prepare;
+mod recent;
 mod request;
 mod stale;
 mod writer;
@@ -28,8 +32,10 @@ mod written;
 
 pub use current::Contribution;
 pub use defaults::{Defaults, DefaultsError, OwnMapping};
+pub use live::{FailureKind, LiveChanges, LiveFailure, LiveWriter, LiveWritten};
 pub use mapped::MappedEntities;
 pub use prepare::{Preparation, PrepareError, prepare};
+pub use recent::{Ask, EntityKey, Instants, RecentWrites, SharedWrites, Tell};
 pub use stale::{Deletion, DeletionRules, Feed, Withheld, WithheldReason, delete_stale};
 pub use writer::{ToWrite, WriteLimits, Writer};
 pub use written::{Refusal, Written};

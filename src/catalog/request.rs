@@ -1,10 +1,13 @@
 //! One bulk request: the entities in it, and what became of each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::ledger::Fingerprint;
+use super::recent::{EntityKey, RecentWrites};
 use crate::api::{EntityFailure, PortClient, UpsertOptions};
 use crate::causes::one_line;
 use crate::mapping::{Entity, EntityIdentifier};
@@ -19,6 +22,8 @@ pub(super) struct Pending {
     pub(super) fingerprint: Option<Fingerprint>,
     /// Whether what it does not mention keeps its value in Port.
     pub(super) merge: bool,
+    /// How old the oldest news in it is. See [`super::recent`].
+    pub(super) as_of: Timestamp,
     pub(super) body: Bytes,
 }
 
@@ -28,6 +33,7 @@ impl Pending {
         entity: Entity,
         fingerprint: Option<Fingerprint>,
         merge: bool,
+        as_of: Timestamp,
     ) -> Self {
         let body = body_of(&entity);
         Self {
@@ -35,8 +41,15 @@ impl Pending {
             entity,
             fingerprint,
             merge,
+            as_of,
             body,
         }
+    }
+
+    /// What a live event would know it by; nothing where Port searches for it.
+    pub(super) fn key(&self) -> Option<EntityKey> {
+        let identifier = self.entity.identifier.as_text()?;
+        Some(EntityKey::of(&self.entity.blueprint, identifier))
     }
 
     /// The resource configs whose objects these are.
@@ -52,6 +65,7 @@ impl Pending {
                 None => self.shares.push((config, objects)),
             }
         }
+        self.as_of = self.as_of.min(later.as_of);
         // Of a whole entity and a later part, Port keeps what that part lacks.
         self.merge = later.merge;
         if later.merge {
@@ -72,13 +86,22 @@ impl Pending {
 /// What became of one entity of a request.
 pub(super) struct Verdict {
     pub(super) pending: Pending,
-    pub(super) failure: Option<Failure>,
+    pub(super) fate: Fate,
+}
+
+pub(super) enum Fate {
+    Stored,
+    /// Not sent: a live event knew later of it.
+    Outdated,
+    Failed(Failure),
 }
 
 pub(super) struct Failure {
     pub(super) reason: String,
     /// It may be stored once the others are there.
     pub(super) worth_another_try: bool,
+    /// It is about Port or the way there, and not about the entity.
+    pub(super) is_ports: bool,
 }
 
 impl From<EntityFailure> for Failure {
@@ -87,7 +110,9 @@ impl From<EntityFailure> for Failure {
         // or did not mention, may go well another time. The rest is a verdict.
         let worth_another_try = failed.code == "not_found"
             || matches!(failed.status, 0 | 404 | 408 | 409 | 429 | 500..);
+        let is_ports = matches!(failed.status, 0 | 408 | 429 | 500..);
         Self {
+            is_ports,
             reason: if failed.message.is_empty() {
                 failed.code
             } else {
@@ -99,13 +124,25 @@ impl From<EntityFailure> for Failure {
 }
 
 /// One bulk request, halved as often as it takes to single out what spoils it.
+/// Meanwhile nobody else writes or deletes any of its entities.
 pub(super) async fn store(
     port: PortClient,
     options: UpsertOptions,
     blueprint: String,
     entities: Vec<Pending>,
+    recent: Arc<RecentWrites>,
 ) -> Vec<Verdict> {
     let mut verdicts = Vec::with_capacity(entities.len());
+    let known = entities
+        .iter()
+        .filter_map(|pending| Some((pending.key()?, pending.as_of)));
+    let claim = recent.claim(&known.collect::<Vec<_>>()).await;
+    let is_outdated = |pending: &Pending| pending.key().is_some_and(|key| claim.is_outdated(key));
+    let (outdated, entities): (Vec<_>, Vec<_>) = entities.into_iter().partition(is_outdated);
+    verdicts.extend(outdated.into_iter().map(|pending| Verdict {
+        pending,
+        fate: Fate::Outdated,
+    }));
     let mut waiting = vec![entities];
     while let Some(mut entities) = waiting.pop() {
         let bodies: Vec<Bytes> = entities
@@ -125,7 +162,7 @@ pub(super) async fn store(
                         .enumerate()
                         .map(|(index, pending)| Verdict {
                             pending,
-                            failure: failures.remove(&index),
+                            fate: failures.remove(&index).map_or(Fate::Stored, Fate::Failed),
                         }),
                 );
             }
@@ -139,9 +176,10 @@ pub(super) async fn store(
                 let reason = one_line(&error);
                 verdicts.extend(entities.into_iter().map(|pending| Verdict {
                     pending,
-                    failure: Some(Failure {
+                    fate: Fate::Failed(Failure {
                         reason: reason.clone(),
                         worth_another_try: false,
+                        is_ports: !matches!(error.status(), Some(400 | 413 | 422)),
                     }),
                 }));
             }

@@ -11,8 +11,8 @@ const NAMED_REFUSALS: usize = 5;
 pub struct Written {
     /// Stored, each object that led to an entity counted.
     pub stored: u64,
-    /// Not sent, because Port has it as it is or a later resource config says
-    /// otherwise.
+    /// Not sent, because Port has it as it is, or a later resource config or a
+    /// live event said otherwise.
     pub unchanged: u64,
     /// Refused by Port, or never answered.
     pub refused: u64,

@@ -12,7 +12,7 @@ use super::Exit;
 use crate::api::{
     ApiError, OpsgenieClient, PagerdutyClient, PortClient, ResyncStatus, StatuspageClient,
 };
-use crate::catalog::{Defaults, OwnMapping, Preparation, WriteLimits, prepare};
+use crate::catalog::{Defaults, OwnMapping, Preparation, RecentWrites, WriteLimits, prepare};
 use crate::causes::with_hint;
 use crate::event_listener;
 use crate::http::BuildError;
@@ -20,7 +20,7 @@ use crate::jq::{self, Jq};
 use crate::resource_config;
 use crate::settings::{CatalogSettings, EventListener, Settings, SourceName};
 use crate::source::{Opsgenie, Pagerduty, Source, Statuspage};
-use crate::sync::{Expressions, Reporting, Resync, StateInPort};
+use crate::sync::{Expressions, Mapping, Reporting, Resync, StateInPort};
 
 /// A process that can resync.
 pub(super) struct Started {
@@ -75,11 +75,13 @@ pub(super) async fn start(settings: &Settings, catalog: &CatalogSettings) -> Res
     let interval_minutes = catalog
         .scheduled_resync_interval
         .map(|interval| interval.as_secs() / 60);
+    let expressions = Expressions::new(catalog.jq_environment.clone(), limits.clone());
     let resync = Resync {
         state: StateInPort::new(port.clone(), interval_minutes),
+        mapping: Arc::new(Mapping::new(port.clone(), names, expressions)),
+        recent: Arc::new(RecentWrites::new(RecentWrites::LIST_LAG)),
         port,
         sources,
-        expressions: Expressions::new(catalog.jq_environment.clone(), limits.clone()),
         jq_limits: limits,
         write_limits: WriteLimits {
             batch_entities: catalog.upsert.batch_max_length,

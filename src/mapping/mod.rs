@@ -53,6 +53,50 @@ impl Mapped {
     }
 }
 
+/// What names an entity in Port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    pub blueprint: String,
+    pub identifier: String,
+}
+
+/// Whose entities are to be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Of all objects, whatever the selector makes of them.
+    All,
+    /// Of those that the selector leaves out.
+    Unselected,
+}
+
+/// Names the entities that the objects would have, or had, without making them;
+/// one list per consumer, in order.
+///
+/// Meant for finding what is to be deleted, so what is not certain is left out:
+/// an object whose selector fails, an identifier that needs data which could
+/// not be fetched, an entity that Port finds by a search.
+///
+/// Must be called on a large stack, as [`map_batch`].
+pub fn identify(
+    batch: &RawBatch,
+    consumers: &[Consumer],
+    which: Which,
+    limits: &Limits,
+) -> Vec<Vec<Identity>> {
+    let plans: Vec<_> = consumers
+        .iter()
+        .map(|consumer| plan::Plan::new(consumer, batch, limits))
+        .collect();
+    let mut identities: Vec<_> = consumers.iter().map(|_| Vec::new()).collect();
+    for index in 0..batch.objects.len() {
+        let mut object = raw::Object::new(batch, index);
+        for (plan, identities) in plans.iter().zip(&mut identities) {
+            plan.identify(&mut object, which, identities);
+        }
+    }
+    identities
+}
+
 /// Runs every consumer on every object; one result per consumer, in order.
 ///
 /// Must be called on a large stack (`jq::on_large_stack`), as every use of a filter.

@@ -4,7 +4,7 @@
 use serde_json::Map;
 
 use super::{
-    Mapped,
+    Identity, Mapped, Which,
     entity::Entity,
     evaluate::Evaluation,
     finding::{Cause, Findings, Severity},
@@ -158,6 +158,59 @@ impl<'a> Plan<'a> {
         for child in items::explode(items, &view, mapped, &|| object.label()) {
             self.map_one(subject(child), &missing, mapped);
         }
+    }
+
+    /// The entities of an object, as far as they can be told without making them.
+    pub(super) fn identify(
+        &self,
+        object: &mut Object<'_>,
+        which: Which,
+        identities: &mut Vec<Identity>,
+    ) {
+        // What goes wrong here has been said where the object was mapped, or
+        // is no loss: the entity stays.
+        let mut unsaid = Mapped::default();
+        let missing = self.missing_from(object.index);
+        let view = object.view(&self.columns);
+        let subject = |input| Subject {
+            input,
+            limits: self.limits,
+            label: None,
+        };
+        let (Some(items), Some(part)) = (&self.config.items_to_parse, &self.items_to_parse) else {
+            identities.extend(self.identity_of(&subject(view), which, &missing));
+            return;
+        };
+        if part.sees_any(&missing) {
+            return;
+        }
+        for child in items::explode(items, &view, &mut unsaid, &|| None) {
+            identities.extend(self.identity_of(&subject(child), which, &missing));
+        }
+    }
+
+    fn identity_of(
+        &self,
+        subject: &Subject<'_>,
+        which: Which,
+        missing: &[bool],
+    ) -> Option<Identity> {
+        let mut unsaid = Findings::default();
+        if which == Which::Unselected
+            && self.is_selected(subject, missing, &mut unsaid) != Some(false)
+        {
+            return None;
+        }
+        if self.identity.iter().any(|part| part.sees_any(missing)) {
+            return None;
+        }
+        let mapping = &self.config.mapping;
+        let identifier = subject.identifier(&mapping.identifier, &mut unsaid).ok()?;
+        let blueprint = subject.blueprint(&mapping.blueprint, &mut unsaid).ok()?;
+        Some(Identity {
+            blueprint,
+            identifier: identifier.as_text()?.to_owned(),
+        })
     }
 
     fn missing_from(&self, index: usize) -> Vec<bool> {

@@ -21,7 +21,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 pub use kind::{Kind, OpsgenieKind, PagerdutyKind, StatuspageKind};
 pub use parse::{parse_text, parse_value};
@@ -135,6 +135,16 @@ impl ResourceConfig {
             Template::Expression(expression) if expression.filter.text().trim() == ".id"
         );
         !is_id || self.items_to_parse.is_some()
+    }
+
+    /// Whether each entity is of one object alone, so that it goes when the object
+    /// goes: its identifier is made of what no two objects share. A name may be
+    /// that of others, too.
+    pub fn names_each_object(&self) -> bool {
+        const OWN: [&str; 5] = ["id", "tinyId", "incident_number", "html_url", "self"];
+        let identifier = &self.mapping.identifier;
+        OWN.iter()
+            .any(|key| identifier.may_read(&[Step::Key(Cow::Borrowed(key))]))
     }
 
     /// What the mapping writes, and so all that need be compared with Port.

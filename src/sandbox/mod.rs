@@ -38,7 +38,7 @@ use self::port::Port;
 use self::statuspage::Statuspage;
 use crate::settings::SourceName;
 
-pub use self::chassis::{Answer, Matcher, RateLimit, RecordedRequest, Simulator};
+pub use self::chassis::{Answer, Gate, Matcher, RateLimit, RecordedRequest, Simulator};
 pub use self::clock::Clock;
 pub use self::opsgenie::OpsgenieSimulator;
 pub use self::pagerduty::PagerdutySimulator;

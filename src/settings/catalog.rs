@@ -30,6 +30,8 @@ pub struct CatalogSettings {
     /// What `env` and `$ENV` show to a mapping; empty where that is off.
     pub jq_environment: BTreeMap<String, String>,
     pub upsert: UpsertSettings,
+    /// How long live events make do with a mapping that was read.
+    pub mapping_age: Duration,
 }
 
 /// Who creates blueprints and the mapping at the first start.
@@ -89,6 +91,7 @@ impl CatalogSettings {
             },
             jq_environment,
             upsert: UpsertSettings::read(reader),
+            mapping_age: reader.seconds("OCEAN__PORT__PORT_APP_CONFIG_CACHE_TTL"),
         }
     }
 }

@@ -155,6 +155,7 @@ const BEFORE_INTEGRATION: &[Row] = &[
     Row("OCEAN__PORT__CLIENT_ID", Text, Required, "Client id of the Port credentials; without both of them only the incident sync can run", Sensitive),
     Row("OCEAN__PORT__CLIENT_SECRET", Text, Required, "Client secret of the Port credentials", Sensitive),
     Row("OCEAN__PORT__BASE_URL", Url, Value("https://api.getport.io"), "Port's API; `https://api.us.getport.io` in the US region", Plain),
+    Row("OCEAN__PORT__PORT_APP_CONFIG_CACHE_TTL", whole(0, ANY, "seconds"), Value("60"), "How long live events use the mapping that was read last; resyncs read it afresh", Plain),
     Row("OCEAN__INTEGRATION__TYPE", Text, Absent, "Name of the integration in Port: `opsgenie`, `pagerduty`, `statuspage` or `portolan`; the one source that is on when absent, else `portolan`", Plain),
     Row("OCEAN__INTEGRATION__IDENTIFIER", Text, Absent, "Identifier of this installation in Port; `my-{type}-integration` when absent", Plain),
 ];
@@ -230,7 +231,6 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__ACTIONS_PROCESSOR__POLL_CHECK_INTERVAL_SECONDS", whole(1, ANY, "seconds"), Value("10"), "Actions processor", NoEffect),
     Row("OCEAN__ACTIONS_PROCESSOR__WORKERS_COUNT", whole(1, ANY, ""), Value("3"), "Actions processor", NoEffect),
     Row("OCEAN__ACTIONS_PROCESSOR__MAX_RUNS_BUFFER_UTIL_PCT_PER_ACTION", whole(0, 100, "percent"), Value("30"), "Actions processor", NoEffect),
-    Row("OCEAN__PORT__PORT_APP_CONFIG_CACHE_TTL", whole(0, ANY, "seconds"), Value("60"), "Cache of the mapping; it is read afresh for every resync", NoEffect),
     Row("OCEAN__PORT__FEATURE_FLAGS_CACHE_TTL_SECONDS", SECONDS, Value("300"), "Cache of Port's feature flags; they are read once", NoEffect),
     Row("OCEAN__PORT__BLUEPRINT_CACHE_TTL_SECONDS", SECONDS, Value("120"), "Cache of blueprints; they are read once a resync", NoEffect),
     Row("OCEAN__CACHING_STORAGE_MODE", Choice(&["disk", "memory"]), Value("disk"), "Where responses were cached; none are", NoEffect),

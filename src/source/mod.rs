@@ -11,14 +11,16 @@
 //!
 //! The reconciler wants few lists and each of them whole: see [`whole`].
 
+mod live;
 mod opsgenie;
 mod pagerduty;
 mod patience;
+mod said;
 mod seen;
 mod statuspage;
 pub mod whole;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -26,10 +28,12 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::api::ApiError;
+use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::ResourceConfig;
 use crate::settings::SourceName;
 
+pub use live::{Live, LiveView, Presence, Standing, concerns, described, remains};
 pub use opsgenie::Opsgenie;
 pub use pagerduty::Pagerduty;
 pub use statuspage::Statuspage;
@@ -54,6 +58,16 @@ pub trait Source: Send + Sync {
     /// `now` is the start of the resync: every relative date is counted from
     /// it, so that equal selectors are equal requests.
     fn datasets(&self, configs: &[Arc<ResourceConfig>], now: Timestamp) -> Vec<Dataset>;
+
+    /// The object that an event is about, as it is now and as a resync would
+    /// hand it on: with the same parameters and enrichment, and judged by what
+    /// each selector asks of the API. Configs of other kinds are passed over.
+    fn live<'a>(
+        &'a self,
+        subject: &'a Subject,
+        configs: &'a [Arc<ResourceConfig>],
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Live, SourceError>>;
 }
 
 type List = Box<dyn FnOnce(Pages) -> BoxFuture<'static, Result<(), SourceError>> + Send>;
@@ -104,19 +118,50 @@ impl Dataset {
     }
 }
 
+/// One page of a dataset.
+pub struct Page {
+    /// A batch for each view of the dataset.
+    pub batches: Vec<RawBatch>,
+    /// An instant before which it had not been asked for: what it shows is at
+    /// least as new.
+    pub asked: Timestamp,
+}
+
 /// Where a dataset puts its pages. Bounded, so a slow catalog slows the listing.
-pub struct Pages(mpsc::Sender<Vec<RawBatch>>);
+pub struct Pages {
+    sender: mpsc::Sender<Page>,
+    /// A listing asks for a page when it has handed over the one before.
+    ready: Mutex<Timestamp>,
+}
 
 impl Pages {
     /// A channel that holds `capacity` pages.
-    pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<Vec<RawBatch>>) {
+    pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<Page>) {
         let (sender, receiver) = mpsc::channel(capacity);
-        (Self(sender), receiver)
+        let pages = Self {
+            sender,
+            ready: Mutex::new(Timestamp::now()),
+        };
+        (pages, receiver)
     }
 
-    /// Hands over one page: a batch for each view of the dataset.
+    /// Hands over one page: a batch for each view of the dataset. It was asked
+    /// for when the one before had been handed over.
     async fn send(&self, batches: Vec<RawBatch>) -> Result<(), SourceError> {
-        self.0.send(batches).await.map_err(|_| SourceError::Stopped)
+        let asked = *self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send_as_of(asked, batches).await
+    }
+
+    /// Hands over one page that was asked for some time ago.
+    async fn send_as_of(
+        &self,
+        asked: Timestamp,
+        batches: Vec<RawBatch>,
+    ) -> Result<(), SourceError> {
+        let page = Page { batches, asked };
+        let sent = self.sender.send(page).await;
+        *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();
+        sent.map_err(|_| SourceError::Stopped)
     }
 }
 
@@ -127,6 +172,16 @@ pub enum SourceError {
     #[error("could not list {what}")]
     List {
         /// The dataset and the page of it.
+        what: String,
+        /// What came back.
+        #[source]
+        source: ApiError,
+    },
+
+    /// The API did not show the object of an event.
+    #[error("could not fetch the {what}")]
+    Fetch {
+        /// The object.
         what: String,
         /// What came back.
         #[source]
@@ -180,7 +235,7 @@ impl SourceError {
     /// What the operator can do about it, where we know.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::List { source, .. } => source.hint(),
+            Self::List { source, .. } | Self::Fetch { source, .. } => source.hint(),
             Self::CutShort { .. } => Some(
                 "narrow the selector's `apiQueryParams` (teams, statuses, dates) so that fewer objects are asked for at once",
             ),

@@ -3,11 +3,15 @@
 //! ```text
 //! dataset ─pages─▶ map (large stack) ─entities─▶ Writer ─▶ Port
 //!    └── sources side by side, a few datasets of each at a time; every channel bounded
+//!
+//! event ─▶ one object ─▶ map (large stack) ─entities─▶ LiveWriter ─▶ Port
 //! ```
 
 mod deletion_log;
 mod expressions;
+mod live_event;
 mod log;
+mod mapping;
 mod measure;
 mod progress;
 mod report;
@@ -17,6 +21,8 @@ mod resync;
 mod state;
 
 pub use expressions::Expressions;
+pub use live_event::{LiveError, LiveOutcome, LiveProcessor};
+pub use mapping::Mapping;
 pub use progress::{KindProgress, Progress};
 pub use report::{Ending, KindReport, ResyncReport};
 pub use reporting::Reporting;

@@ -16,32 +16,30 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 use jiff::Timestamp;
-use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::expressions::Expressions;
 use super::log;
+use super::mapping::Mapping;
 use super::measure;
 use super::progress::{KindProgress, Progress};
 use super::report::{Ending, KindReport, ResyncReport};
 use super::reporting::{Reporter, Reporting};
 use super::request::ResyncRequest;
 use super::state::StateInPort;
-use crate::api::{ApiError, Integration, PortClient, ResyncStatus, UpsertOptions};
+use crate::api::{ApiError, PortClient, ResyncStatus, UpsertOptions};
 use crate::catalog::{
-    Contribution, Deletion, DeletionRules, Feed, MappedEntities, ToWrite, WriteLimits, Writer,
-    delete_stale,
+    Contribution, Deletion, DeletionRules, Feed, MappedEntities, RecentWrites, ToWrite,
+    WriteLimits, Writer, delete_stale,
 };
 use crate::causes::with_hint;
 use crate::document::InvalidDocument;
 use crate::jq;
 use crate::mapping::{Mapped, map_batch};
-use crate::resource_config::{self, MappingDocument, ResourceConfig};
-use crate::settings::SourceName;
-use crate::source::{Dataset, Pages, Source, SourceError};
+use crate::resource_config::{MappingDocument, ResourceConfig};
+use crate::source::{Dataset, Page, Pages, Source, SourceError};
 
 /// Datasets of one source that are listed at a time. More gains nothing: the
 /// APIs' rate limits are what bounds a listing.
@@ -59,8 +57,10 @@ pub struct Resync {
     pub port: PortClient,
     /// Accounts to read from.
     pub sources: Vec<Arc<dyn Source>>,
-    /// Compiles the mapping's expressions.
-    pub expressions: Expressions,
+    /// The mapping, shared with live events.
+    pub mapping: Arc<Mapping>,
+    /// What live events write, which is not to be undone.
+    pub recent: Arc<RecentWrites>,
     /// Bounds of an expression's result.
     pub jq_limits: jq::Limits,
     /// Bounds of the requests to Port.
@@ -134,7 +134,7 @@ impl Resync {
     }
 
     async fn attempt(&self, attempt: &Attempt<'_>) -> Result<ResyncReport, ResyncError> {
-        let (integration, document) = self.read_mapping().await?;
+        let (integration, document) = self.mapping.read().await?;
         if document.resources.is_empty() {
             tracing::warn!(
                 "The mapping has no resources, so there is nothing to resync. Hint: edit it on the data source's page in Port"
@@ -191,15 +191,9 @@ impl Resync {
                 resync_id: Some(attempt.id.to_string()),
             },
             self.write_limits,
-            configs
-                .iter()
-                .map(|config| Contribution {
-                    blueprint: config.literal_blueprint().map(str::to_owned),
-                    fields: config.mapped_fields(),
-                    may_repeat: config.may_repeat_identifiers(),
-                })
-                .collect(),
+            contributions(configs),
             Arc::clone(&attempt.progress.settled),
+            Arc::clone(&self.recent),
         );
         let (sender, receiver) = mpsc::channel(WAITING_ENTITIES);
         let listings: Vec<_> = self
@@ -282,27 +276,7 @@ impl Resync {
             batch: self.delete_batch,
             feeds,
         };
-        delete_stale(&self.port, mapped, &rules).await
-    }
-
-    async fn read_mapping(&self) -> Result<(Integration, MappingDocument), ResyncError> {
-        let integration = self.port.integration().await;
-        let mut integration = integration
-            .map_err(ResyncError::Unreadable)?
-            .ok_or(ResyncError::NoIntegration)?;
-        let config = match integration.config.take() {
-            Value::Null => Value::Object(serde_json::Map::new()),
-            config => config,
-        };
-        let mut names: Vec<SourceName> = self.sources.iter().map(|source| source.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let jq = self.expressions.of(&config);
-        let parsed = resource_config::parse_value(&config, "the mapping in Port", &names, &jq)?;
-        for warning in parsed.warnings {
-            tracing::warn!("{warning}");
-        }
-        Ok((integration, parsed.document))
+        delete_stale(&self.port, mapped, &rules, &self.recent).await
     }
 }
 
@@ -355,7 +329,7 @@ impl Running<'_> {
         }
         let (pages, mut received) = Pages::channel(WAITING_PAGES);
         let map_pages = async {
-            while let Some(batches) = received.recv().await {
+            while let Some(Page { batches, asked }) = received.recv().await {
                 for (consumers, batch) in views.iter().zip(batches) {
                     if consumers.is_empty() || batch.objects.is_empty() {
                         continue;
@@ -370,7 +344,7 @@ impl Running<'_> {
                     match mapped {
                         Ok(mapped) => {
                             for (consumer, mapped) in consumers.iter().zip(mapped) {
-                                self.take(&consumer.config, mapped, &catalog).await;
+                                self.take(&consumer.config, mapped, asked, &catalog).await;
                             }
                         }
                         Err(panicked) => {
@@ -402,7 +376,13 @@ impl Running<'_> {
         }
     }
 
-    async fn take(&self, config: &ResourceConfig, mapped: Mapped, catalog: &mpsc::Sender<ToWrite>) {
+    async fn take(
+        &self,
+        config: &ResourceConfig,
+        mapped: Mapped,
+        asked: Timestamp,
+        catalog: &mpsc::Sender<ToWrite>,
+    ) {
         let entities = mapped.entities.len() as u64;
         if let Some(kind) = self.kinds.get(config.index) {
             kind.fetched.fetch_add(mapped.examined, Ordering::Relaxed);
@@ -421,6 +401,7 @@ impl Running<'_> {
         let to_write = ToWrite {
             config: config.index,
             entities: mapped.entities,
+            asked,
         };
         if catalog.send(to_write).await.is_err() {
             self.fail(config, "the catalog stopped taking entities".to_owned());
@@ -445,6 +426,18 @@ impl Running<'_> {
             change(&mut tally.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+/// What each resource config contributes to the catalog.
+pub(super) fn contributions(configs: &[Arc<ResourceConfig>]) -> Vec<Contribution> {
+    configs
+        .iter()
+        .map(|config| Contribution {
+            blueprint: config.literal_blueprint().map(str::to_owned),
+            fields: config.mapped_fields(),
+            may_repeat: config.may_repeat_identifiers(),
+        })
+        .collect()
 }
 
 /// How many of the datasets each resource config reads.

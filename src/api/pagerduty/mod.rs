@@ -162,6 +162,12 @@ impl PagerdutyClient {
         self.detail("incidents", id, include, "incident").await
     }
 
+    /// One service, with `include` written out in it; none if there is no such
+    /// service.
+    pub async fn service(&self, id: &str, include: &[&str]) -> Result<Option<Value>, ApiError> {
+        self.detail("services", id, include, "service").await
+    }
+
     /// One log entry; none if there is no such entry.
     pub async fn log_entry(&self, id: &str, include: &[&str]) -> Result<Option<Value>, ApiError> {
         self.detail("log_entries", id, include, "log_entry").await

@@ -18,9 +18,8 @@
 //! Port searches through.
 //!
 //! Accepted: an entity that begins to relate to a candidate after the search is
-//! taken along. So is one of this installation that something other than this
-//! resync wrote meanwhile and that is not mapped. Port knows no deletion on
-//! condition; both come back with the next resync or event.
+//! taken along. Port knows no deletion on condition; it comes back with the next
+//! resync or event.
 
 use std::collections::{HashMap, HashSet};
 
@@ -33,6 +32,7 @@ use super::{AT_A_TIME, DeletionRules, Names, UNKNOWN_DEPENDENTS, Withheld, Withh
 use crate::api::{PortClient, RelatedEntity};
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
+use crate::catalog::recent::{EntityKey, RecentWrites};
 use crate::causes::one_line;
 
 /// Entities whose dependents are asked for in one search.
@@ -50,6 +50,7 @@ pub(super) struct Check<'a> {
     pub(super) port: &'a PortClient,
     pub(super) mapped: &'a MappedEntities,
     pub(super) rules: &'a DeletionRules,
+    pub(super) recent: &'a RecentWrites,
     pub(super) withheld: &'a [Withheld],
     pub(super) relations: &'a Relations,
     /// Of this installation, not mapped, and not to be deleted.
@@ -98,8 +99,9 @@ impl<'a> Check<'a> {
         while let Some((blueprint, group, found)) = answers.next().await {
             match found {
                 Ok(dependents) => {
-                    for dependent in dependents {
-                        self.take_up(blueprint, dependent, graph, &mut next);
+                    let recent = self.recent(&dependents).await;
+                    for (dependent, is_recent) in dependents.into_iter().zip(recent) {
+                        self.take_up(blueprint, dependent, is_recent, graph, &mut next);
                     }
                 }
                 Err(error) => {
@@ -116,7 +118,22 @@ impl<'a> Check<'a> {
         next
     }
 
-    fn take_up(&self, target: &str, found: Dependent, graph: &mut Graph, next: &mut Names) {
+    /// Which of these a live event has written since the resync began.
+    async fn recent(&self, dependents: &[Dependent<'_>]) -> Vec<bool> {
+        let before = self.recent.as_listed(self.rules.before);
+        let key = |found: &Dependent| (EntityKey::of(found.blueprint, &found.identifier), before);
+        let keys: Vec<_> = dependents.iter().map(key).collect();
+        self.recent.newer_than(&keys).await
+    }
+
+    fn take_up(
+        &self,
+        target: &str,
+        found: Dependent,
+        is_recent: bool,
+        graph: &mut Graph,
+        next: &mut Names,
+    ) {
         let Dependent {
             blueprint,
             identifier,
@@ -134,8 +151,9 @@ impl<'a> Check<'a> {
             return;
         }
         graph.targets.entry(entity).or_default().extend(targets);
-        let has_to_stay =
-            self.mapped.contains(blueprint, &identifier) || self.staying.contains(&entity);
+        let has_to_stay = is_recent
+            || self.mapped.contains(blueprint, &identifier)
+            || self.staying.contains(&entity);
         // What was written since the resync began was not listed, and by a clock
         // that is behind Port's that may be everything.
         let may_have_to = || !graph.seen.contains(&entity) && self.is_doubtful(blueprint);

@@ -9,6 +9,7 @@ use super::{DeletionRules, Feed, Names};
 use crate::api::{EntityName, PortClient};
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
+use crate::catalog::recent::{EntityKey, RecentWrites};
 
 /// Pages of 5,000 entities: more than Port holds for anybody.
 const MOST_PAGES: usize = 10_000;
@@ -39,6 +40,7 @@ pub(super) async fn read(
     port: &PortClient,
     mapped: &MappedEntities,
     rules: &DeletionRules,
+    recent: &RecentWrites,
 ) -> Result<Listing, ListingError> {
     let mut listing = Listing::default();
     let mut cursor = Cursor::new(MOST_PAGES);
@@ -61,6 +63,7 @@ pub(super) async fn read(
             return Err(ListingError::Circle);
         }
     }
+    listing.leave_out_recent(mapped, rules, recent).await;
     listing.own += mapped.rewritten_in_all();
     for (blueprint, counts) in &mut listing.counts {
         counts.own += mapped.rewritten(blueprint);
@@ -69,6 +72,36 @@ pub(super) async fn read(
 }
 
 impl Listing {
+    /// What a live event has written since the resync began is there, whatever
+    /// was listed. Port lists it as older only where its clock is behind.
+    async fn leave_out_recent(
+        &mut self,
+        mapped: &MappedEntities,
+        rules: &DeletionRules,
+        recent: &RecentWrites,
+    ) {
+        let before = recent.as_listed(rules.before);
+        for (blueprint, names) in &mut self.names {
+            let keys: Vec<_> = names
+                .iter()
+                .map(|name| (EntityKey::of(blueprint, name), before))
+                .collect();
+            let mut is_recent = recent.newer_than(&keys).await.into_iter();
+            names.retain(|name| {
+                let stays = is_recent.next().unwrap_or_default();
+                if stays {
+                    self.staying
+                        .insert(mapped.ledger.fingerprint(blueprint, name));
+                    if let Some(counts) = self.counts.get_mut(blueprint) {
+                        counts.candidates -= 1;
+                    }
+                }
+                !stays
+            });
+        }
+        self.names.retain(|_, names| !names.is_empty());
+    }
+
     fn sort_in(&mut self, entity: EntityName, mapped: &MappedEntities, rules: &DeletionRules) {
         let EntityName {
             blueprint,

@@ -15,7 +15,8 @@
 //!   what has to stay, the entity stays.
 //! - `removal`: the rest, dependents first.
 //!
-//! Never deleted is what this resync mapped, whatever Port made of it.
+//! Never deleted is what this resync mapped, whatever Port made of it, nor what a
+//! live event has written since it began.
 //!
 //! Accepted: whether an entity was written before the resync is judged by
 //! Port's clock against this machine's. Where this one is ahead, what somebody
@@ -30,6 +31,7 @@ mod removal;
 mod verdict;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -38,6 +40,7 @@ use self::listing::Listing;
 use self::relations::Relations;
 use self::removal::Removal;
 use super::mapped::MappedEntities;
+use super::recent::RecentWrites;
 use crate::api::PortClient;
 use crate::causes::{one_line, with_hint};
 
@@ -209,15 +212,16 @@ impl Deletion {
 }
 
 /// Deletes what this installation wrote before the resync and the resync did not
-/// map, unless there is a reason not to.
+/// map, unless there is a reason not to. `recent`: what live events have written.
 pub async fn delete_stale(
     port: &PortClient,
     mapped: &MappedEntities,
     rules: &DeletionRules,
+    recent: &Arc<RecentWrites>,
 ) -> Deletion {
     let began = Instant::now();
-    let mut deletion = match listing::read(port, mapped, rules).await {
-        Ok(listing) => delete_listed(port, mapped, rules, listing).await,
+    let mut deletion = match listing::read(port, mapped, rules, recent).await {
+        Ok(listing) => delete_listed(port, mapped, rules, recent, listing).await,
         Err(error) => Deletion {
             error: Some(with_hint(&error, error.hint())),
             ..Deletion::default()
@@ -231,6 +235,7 @@ async fn delete_listed(
     port: &PortClient,
     mapped: &MappedEntities,
     rules: &DeletionRules,
+    recent: &Arc<RecentWrites>,
     listing: Listing,
 ) -> Deletion {
     let Listing {
@@ -258,9 +263,10 @@ async fn delete_listed(
         return deletion;
     }
 
+    let at_work = (Arc::clone(recent), recent.as_listed(rules.before));
     let relations = port.relations().await.map(Relations::new);
     if !rules.delete_dependents {
-        let removal = Removal::new(port, rules.batch, &mut deletion);
+        let removal = Removal::new(port, rules.batch, at_work, &mut deletion);
         // Without an order Port refuses more often, and is asked once more.
         removal
             .without_dependents(&names, relations.as_ref().ok())
@@ -284,6 +290,7 @@ async fn delete_listed(
         port,
         mapped,
         rules,
+        recent,
         withheld: &deletion.withheld,
         relations: &relations,
         staying: &staying,
@@ -299,7 +306,7 @@ async fn delete_listed(
             false
         });
     }
-    let removal = Removal::new(port, rules.batch, &mut deletion);
+    let removal = Removal::new(port, rules.batch, at_work, &mut deletion);
     removal.with_dependents(&names, &relations).await;
     deletion
 }

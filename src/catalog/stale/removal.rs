@@ -5,18 +5,23 @@
 //! refuses does not spare the others: a refused request is halved until that
 //! entity stands alone.
 //!
-//! Accepted: an entity that somebody wrote after it was listed is deleted all
-//! the same, for Port knows no deletion on condition. It comes back with the
-//! next resync, if it still exists where it came from.
+//! What a live event has written since the resync began is left out, up to the
+//! moment at which the request leaves. Accepted: an entity that somebody else
+//! wrote after it was listed is deleted all the same, for Port knows no deletion
+//! on condition. It comes back with the next resync, if it still exists where it
+//! came from.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
 
 use super::relations::Relations;
 use super::{AT_A_TIME, Deletion, Names, WithheldReason};
 use crate::api::{ApiError, PortClient};
+use crate::catalog::recent::{EntityKey, RecentWrites};
 use crate::causes::one_line;
 
 /// Port's limit for one request.
@@ -36,6 +41,8 @@ const MOST_ROUNDS: u32 = 16;
 pub(super) struct Removal<'a> {
     port: &'a PortClient,
     batch: usize,
+    /// What live events write, and how old the news of what is stale is.
+    recent: (Arc<RecentWrites>, Timestamp),
     deletion: &'a mut Deletion,
 }
 
@@ -70,10 +77,16 @@ struct Refused<'n> {
 }
 
 impl<'a> Removal<'a> {
-    pub(super) fn new(port: &'a PortClient, batch: usize, deletion: &'a mut Deletion) -> Self {
+    pub(super) fn new(
+        port: &'a PortClient,
+        batch: usize,
+        recent: (Arc<RecentWrites>, Timestamp),
+        deletion: &'a mut Deletion,
+    ) -> Self {
         Self {
             port,
             batch: batch.clamp(1, LARGEST_BATCH),
+            recent,
             deletion,
         }
     }
@@ -133,7 +146,7 @@ impl<'a> Removal<'a> {
             while running.len() < AT_A_TIME
                 && let Some(batch) = waiting.next()
             {
-                running.push(send(self.port, patience, how, batch));
+                running.push(send(self.port, patience, &self.recent, how, batch));
             }
             let Some((batch, outcome)) = running.next().await else {
                 return refused;
@@ -174,13 +187,31 @@ fn batches<'n>(names: &'n Names, blueprints: Vec<&'n str>, size: usize) -> Vec<B
 async fn send<'n>(
     port: &PortClient,
     patience: &Patience,
+    (recent, as_of): &(Arc<RecentWrites>, Timestamp),
     how: How,
     batch: Batch<'n>,
 ) -> (Batch<'n>, Outcome<'n>) {
-    let outcome = match how {
-        How::InBulk => in_bulk(port, patience, batch).await,
-        How::Alone => alone(port, patience, batch).await,
-    };
+    let key = |identifier: &String| (EntityKey::of(batch.blueprint, identifier), *as_of);
+    let keys: Vec<_> = batch.identifiers.iter().map(key).collect();
+    let claim = recent.claim(&keys).await;
+    let mut outcome = Outcome::default();
+    // One that a live event has written since splits the batch in two.
+    for identifiers in batch
+        .identifiers
+        .split(|identifier| claim.is_outdated(EntityKey::of(batch.blueprint, identifier)))
+        .filter(|identifiers| !identifiers.is_empty())
+    {
+        let some = Batch {
+            identifiers,
+            ..batch
+        };
+        let Outcome { gone, refused } = match how {
+            How::InBulk => in_bulk(port, patience, some).await,
+            How::Alone => alone(port, patience, some).await,
+        };
+        outcome.gone += gone;
+        outcome.refused.extend(refused);
+    }
     (batch, outcome)
 }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod fixtures;
+mod identify;
 
 use std::{collections::BTreeMap, sync::Arc};
 

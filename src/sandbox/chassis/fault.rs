@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use serde_json::Value;
 
-use super::{RecordedRequest, Reply, Request, World};
+use super::{Gate, RecordedRequest, Reply, Request, World};
 
 /// Out of a thousand requests, so many meet a fault.
 const FAULTS_PER_MILLE: u64 = 60;
@@ -141,6 +141,7 @@ pub struct Answer {
     shape: Shape,
     headers: Vec<(String, String)>,
     pub(super) delay: Duration,
+    pub(super) gate: Option<Gate>,
 }
 
 #[derive(Clone, Debug)]
@@ -168,6 +169,7 @@ impl Answer {
             shape,
             headers: Vec::new(),
             delay: Duration::ZERO,
+            gate: None,
         }
     }
 
@@ -228,6 +230,13 @@ impl Answer {
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// Carries the request out, and holds the reply back until the gate is open.
+    #[must_use]
+    pub fn held(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
         self
     }
 

@@ -12,6 +12,7 @@
 mod control;
 mod exchange;
 mod fault;
+mod gate;
 mod limit;
 mod line;
 mod log;
@@ -44,6 +45,7 @@ use self::log::RequestLog;
 pub use self::exchange::{Reply, Request};
 pub(super) use self::fault::glob;
 pub use self::fault::{Answer, Matcher};
+pub use self::gate::Gate;
 pub use self::limit::{RateLimit, Usage};
 pub use self::log::RecordedRequest;
 
@@ -202,7 +204,11 @@ async fn serve<W: World>(
         tokio::time::sleep(delay).await;
     }
 
+    let gate = answer.as_ref().and_then(|answer| answer.gate.clone());
     let (reply, damage) = decide(&shared, &request, answer);
+    if let Some(gate) = gate {
+        gate.pass().await;
+    }
     let unexpected = reply.unexpected || shared.is_forbidden(&request);
     let seen = (damage != Some(Damage::Cut)).then_some(reply.status);
     lock(&shared.log).answered(number, seen, unexpected, damage.is_some());

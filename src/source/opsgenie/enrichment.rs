@@ -17,9 +17,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -29,6 +30,7 @@ use crate::causes::one_line;
 use crate::jq::Step;
 use crate::mapping::{Column, RawBatch};
 use crate::resource_config::{OpsgenieKind, ResourceConfig};
+use crate::source::said::Said;
 
 /// One enrichment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,13 +104,15 @@ impl Enrichment {
 /// Fetches enrichment, each upstream object once a resync.
 pub(super) struct Enricher {
     client: Arc<OpsgenieClient>,
+    /// Before it there was nothing asked for.
+    pub(super) began: Timestamp,
     incidents: Kept,
     services: Kept,
     schedules: Kept,
     associations: OnceCell<Associations>,
     teams: Details,
     oncalls: Details,
-    said: Mutex<BTreeSet<&'static str>>,
+    said: Arc<Said>,
 }
 
 /// A column's values: none where it could not be fetched.
@@ -120,14 +124,20 @@ impl Enricher {
         let kept = |list| Kept::new(list, worth(list));
         Self {
             client,
+            began: Timestamp::now(),
             incidents: kept(OpsgenieList::Incidents),
             services: kept(OpsgenieList::Services),
             schedules: kept(OpsgenieList::Schedules),
             associations: OnceCell::new(),
             teams: Details::default(),
             oncalls: Details::default(),
-            said: Mutex::default(),
+            said: Arc::default(),
         }
+    }
+
+    /// With others who say the same.
+    pub(super) fn saying_through(self, said: Arc<Said>) -> Self {
+        Self { said, ..self }
     }
 
     /// Where a whole list is kept.
@@ -286,7 +296,7 @@ impl Enricher {
     }
 
     /// The incident among whose alerts each alert is.
-    async fn related_incidents(&self, alerts: &[Value]) -> Values {
+    pub(super) async fn related_incidents(&self, alerts: &[Value]) -> Values {
         let incidents = match self.incidents.get(&self.client).await {
             Ok(incidents) => incidents,
             Err(error) => {
@@ -389,8 +399,7 @@ impl Enricher {
     }
 
     fn is_news(&self, what: &'static str) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.insert(what)
+        self.said.is_news(what)
     }
 }
 

@@ -11,7 +11,9 @@
 
 mod enrichment;
 mod listing;
+mod live;
 mod query;
+mod select;
 mod shared;
 
 use std::sync::Arc;
@@ -23,9 +25,13 @@ use serde_json::Value;
 
 use self::enrichment::{Enricher, Enrichment};
 use self::listing::Receiver;
+use self::live::Incidents;
+pub(super) use self::live::remains;
 use self::query::Request;
+use super::live::Live;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, OpsgenieClient, OpsgenieList, PAGE_SIZE, Worth};
+use crate::live_events::Subject;
 use crate::mapping::Consumer;
 use crate::resource_config::{Kind, ResourceConfig};
 use crate::settings::SourceName;
@@ -34,6 +40,8 @@ use crate::settings::SourceName;
 pub struct Opsgenie {
     client: Arc<OpsgenieClient>,
     account: Option<String>,
+    /// What live events know of incidents.
+    incidents: Incidents,
 }
 
 impl Opsgenie {
@@ -42,6 +50,7 @@ impl Opsgenie {
         Self {
             client: Arc::new(client),
             account,
+            incidents: Incidents::default(),
         }
     }
 }
@@ -102,6 +111,7 @@ impl Source for Opsgenie {
                             enricher: &enricher,
                             wanted: &wanted,
                             pages: &pages,
+                            as_of: is_kept.then_some(enricher.began),
                         };
                         match enricher.kept(request.list).filter(|_| is_kept) {
                             Some(kept) => {
@@ -119,6 +129,15 @@ impl Source for Opsgenie {
                 )
             })
             .collect()
+    }
+
+    fn live<'a>(
+        &'a self,
+        subject: &'a Subject,
+        configs: &'a [Arc<ResourceConfig>],
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Live, SourceError>> {
+        self.fetch_live(subject, configs).boxed()
     }
 }
 
@@ -177,11 +196,17 @@ struct Page<'a> {
     enricher: &'a Enricher,
     wanted: &'a [Enrichment],
     pages: &'a Pages,
+    /// When what was kept may have been asked for; none where it is asked for
+    /// page by page.
+    as_of: Option<Timestamp>,
 }
 
 impl Receiver for Page<'_> {
     async fn take(&mut self, objects: Vec<Value>) -> Result<(), SourceError> {
-        let batch = self.enricher.enrich(objects, self.wanted).await;
-        self.pages.send(vec![batch]).await
+        let batches = vec![self.enricher.enrich(objects, self.wanted).await];
+        match self.as_of {
+            Some(asked) => self.pages.send_as_of(asked, batches).await,
+            None => self.pages.send(batches).await,
+        }
     }
 }

@@ -110,7 +110,7 @@ const fn sign(operator: Operator) -> Sign {
 
 /// Milliseconds, where the operand is an instant or a date (its first instant
 /// in UTC); whatever else it is, Opsgenie is left to understand.
-fn instant(comparison: &Comparison) -> String {
+pub(super) fn instant(comparison: &Comparison) -> String {
     let text = &comparison.operand;
     let instant = text.parse::<Timestamp>().ok().or_else(|| {
         let civil = text.parse::<jiff::civil::DateTime>().ok()?;

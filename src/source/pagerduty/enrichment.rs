@@ -31,6 +31,7 @@ use crate::mapping::{Column, RawBatch};
 use crate::resource_config::{PagerdutyKind, ResourceConfig};
 use crate::source::SourceError;
 use crate::source::patience::Patience;
+use crate::source::said::Said;
 
 const ONCALL_USER: &str = "__oncall_user";
 const ONCALL_USERS: &str = "__oncall_users";
@@ -146,7 +147,7 @@ pub(super) struct Enricher {
     oncalls_patience: Patience,
     analytics_patience: Patience,
     custom_fields_patience: Patience,
-    said: Mutex<BTreeSet<&'static str>>,
+    said: Arc<Said>,
 }
 
 /// On-call entries by the escalation policy they belong to, once they are there.
@@ -167,8 +168,13 @@ impl Enricher {
             oncalls_patience: Patience::default(),
             analytics_patience: Patience::default(),
             custom_fields_patience: Patience::default(),
-            said: Mutex::default(),
+            said: Arc::default(),
         }
+    }
+
+    /// With others who say the same.
+    pub(super) fn saying_through(self, said: Arc<Said>) -> Self {
+        Self { said, ..self }
     }
 
     /// For the listing of users: a place to note what it sees.
@@ -216,8 +222,7 @@ impl Enricher {
 
     /// Says once a resync that an enrichment is missing.
     fn say(&self, what: &'static str, error: &dyn std::error::Error) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.insert(what) {
+        if self.said.is_news(what) {
             tracing::warn!(
                 error = %one_line(error),
                 "Could not fetch {what} from PagerDuty: {}; the fields that need them keep their values in Port",

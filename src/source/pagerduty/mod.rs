@@ -11,9 +11,11 @@
 mod emails;
 mod enrichment;
 mod listing;
+mod live;
 mod query;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -23,17 +25,26 @@ use serde_json::Value;
 use self::emails::EmailNotes;
 use self::enrichment::{Enricher, Wanted};
 use self::listing::Receiver;
+pub(super) use self::live::remains;
 use self::query::Request;
+use super::live::Live;
+use super::said::Said;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, PagerdutyClient};
+use crate::live_events::Subject;
 use crate::mapping::Consumer;
 use crate::resource_config::{Kind, ResourceConfig};
 use crate::settings::SourceName;
+
+/// How often it is said that live events have to do without something.
+const SAY_AGAIN: Duration = Duration::from_hours(1);
 
 /// One PagerDuty account.
 pub struct Pagerduty {
     client: Arc<PagerdutyClient>,
     account: Option<String>,
+    /// What was said about live events.
+    said: Arc<Said>,
 }
 
 impl Pagerduty {
@@ -42,6 +53,7 @@ impl Pagerduty {
         Self {
             client: Arc::new(client),
             account,
+            said: Arc::new(Said::again_after(SAY_AGAIN)),
         }
     }
 }
@@ -130,6 +142,15 @@ impl Source for Pagerduty {
                 )
             })
             .collect()
+    }
+
+    fn live<'a>(
+        &'a self,
+        subject: &'a Subject,
+        configs: &'a [Arc<ResourceConfig>],
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Live, SourceError>> {
+        self.fetch_live(subject, configs, now).boxed()
     }
 }
 

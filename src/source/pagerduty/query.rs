@@ -262,7 +262,7 @@ fn given_range(selector: &IncidentsSelector, now: Timestamp) -> Option<(Timestam
 }
 
 /// An instant, or a date that means its first instant in UTC.
-fn parse_date(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_date(text: &str) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp);
     }

@@ -1,3 +1,7 @@
-//! Live events against the simulated vendors.
+//! Live events: what happens upstream is in the catalog at once.
 
+mod deciding;
+mod processing;
+mod racing;
 mod subscriptions;
+mod world;

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use portolan::api::{PortClient, UpsertOptions};
-use portolan::catalog::{MappedEntities, ToWrite, WriteLimits, Writer, Written};
+use portolan::catalog::{MappedEntities, RecentWrites, ToWrite, WriteLimits, Writer, Written};
 use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::{IntegrationSettings, OutboundSettings, PortSettings, ProxySettings};
 use proptest::prelude::*;
@@ -139,6 +140,7 @@ async fn write_all(
         },
         case.contributions(),
         Arc::clone(&stored),
+        Arc::new(RecentWrites::default()),
     );
     let (sender, receiver) = mpsc::channel(1);
     let sending = async move {
@@ -159,6 +161,7 @@ async fn write_all(
             page.get_or_insert_with(|| ToWrite {
                 config: object.config,
                 entities: Vec::new(),
+                asked: Timestamp::now(),
             })
             .entities
             .push(case.entity(number));

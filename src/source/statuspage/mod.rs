@@ -4,6 +4,8 @@
 //! of status pages is shared by all kinds, and incidents and incident updates
 //! are two views of one dataset.
 
+mod live;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -13,10 +15,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+pub(super) use self::live::remains;
+use super::live::Live;
 use super::seen::Seen;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, PAGE_SIZE, StatuspageClient};
 use crate::causes::one_line;
+use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{Kind, ResourceConfig, StatuspageKind};
 use crate::settings::SourceName;
@@ -73,6 +78,7 @@ impl Source for Statuspage {
             client: Arc::clone(&self.client),
             page_ids: self.page_ids.clone(),
             pages: OnceCell::new(),
+            began: Timestamp::now(),
         });
         let candidates = [
             (Collection::Pages, vec![StatuspageKind::Statuspage]),
@@ -101,6 +107,15 @@ impl Source for Statuspage {
                 ))
             })
             .collect()
+    }
+
+    fn live<'a>(
+        &'a self,
+        subject: &'a Subject,
+        configs: &'a [Arc<ResourceConfig>],
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Live, SourceError>> {
+        self.fetch_live(subject, configs).boxed()
     }
 }
 
@@ -136,6 +151,8 @@ struct Listing {
     page_ids: Vec<String>,
     /// Status pages are few, so the list is kept: every kind needs it.
     pages: OnceCell<Vec<Value>>,
+    /// Before it the status pages had not been asked for.
+    began: Timestamp,
 }
 
 impl Listing {
@@ -170,10 +187,13 @@ impl Listing {
         pages: &Pages,
     ) -> Result<(), SourceError> {
         let mut turn = Turn::new(&self.client, collection, page_id);
-        while let Some(objects) = turn.next().await? {
-            pages.send(views(collection, objects)).await?;
+        loop {
+            let asked = Timestamp::now();
+            let Some(objects) = turn.next().await? else {
+                return Ok(());
+            };
+            pages.send_as_of(asked, views(collection, objects)).await?;
         }
-        Ok(())
     }
 
     async fn status_pages(&self, pages: &Pages) -> Result<(), SourceError> {
@@ -194,7 +214,8 @@ impl Listing {
             .cloned()
             .collect();
         if !wanted.is_empty() {
-            pages.send(views(Collection::Pages, wanted)).await?;
+            let views = views(Collection::Pages, wanted);
+            pages.send_as_of(self.began, views).await?;
         }
         // Left unsaid, a page that lost its reader would look like one that is gone.
         if unseen.is_empty() {
@@ -337,15 +358,16 @@ fn views(collection: Collection, objects: Vec<Value>) -> Vec<RawBatch> {
         | Collection::Unresolved
         | Collection::ActiveMaintenances => vec![batch(objects)],
         Collection::Incidents => {
-            let updates = objects
-                .iter()
-                .filter_map(|incident| incident.get("incident_updates")?.as_array())
-                .flatten()
-                .cloned()
-                .collect();
+            let updates = objects.iter().flat_map(updates_of).collect();
             vec![batch(objects), batch(updates)]
         }
     }
+}
+
+/// The updates of an incident.
+pub(super) fn updates_of(incident: &Value) -> Vec<Value> {
+    let updates = incident.get("incident_updates").and_then(Value::as_array);
+    updates.cloned().unwrap_or_default()
 }
 
 fn batch(objects: Vec<Value>) -> RawBatch {

@@ -17,6 +17,9 @@
 //! - Entities that failed for a missing relation target are sent once more,
 //!   whole, when everything else is there, targets first.
 
+mod again;
+mod others;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::comparison::lacks_any;
@@ -33,11 +37,11 @@ use super::ledger::{Fingerprint, Ledger};
 use super::mapped::{ANY_BLUEPRINT, MappedEntities};
 use super::order;
 use super::postponed::Postponed;
-use super::request::{Failure, Pending, Verdict, store};
+use super::recent::{EntityKey, RecentWrites};
+use super::request::{Failure, Fate, Pending, Verdict, store};
 use super::written::Written;
 use crate::api::{PortClient, UpsertOptions};
 use crate::mapping::{Entity, EntityIdentifier};
-use crate::resource_config::MappedFields;
 
 /// What surrounds the entities in the body of a bulk request.
 const ENVELOPE_BYTES: usize = br#"{"entities":[]}"#.len();
@@ -48,6 +52,8 @@ pub struct ToWrite {
     pub config: usize,
     /// In listing order.
     pub entities: Vec<Entity>,
+    /// When the page with their objects was asked for.
+    pub asked: Timestamp,
 }
 
 /// Bounds of the requests to Port.
@@ -77,6 +83,9 @@ pub struct Writer {
     postponed: Postponed,
     written: Vec<Written>,
     settled: Arc<AtomicU64>,
+    recent: Arc<RecentWrites>,
+    /// What live events wrote from then on is not what `current` shows.
+    began: Timestamp,
 }
 
 /// Where a request goes: the blueprint, and whether Port is to merge.
@@ -91,14 +100,17 @@ struct Buffer {
 
 impl Writer {
     /// `contributions`: what each resource config maps, by its index. `settled`
-    /// counts along what is in Port, for whoever watches.
+    /// counts along what is in Port, for whoever watches. `recent`: what live
+    /// events write meanwhile.
     pub fn new(
         port: PortClient,
         options: UpsertOptions,
         limits: WriteLimits,
         contributions: Vec<Contribution>,
         settled: Arc<AtomicU64>,
+        recent: Arc<RecentWrites>,
     ) -> Self {
+        let began = Timestamp::now();
         let contributions: Arc<[Contribution]> = contributions.into();
         let ledger = Ledger::default();
         let current = Current::new(
@@ -124,6 +136,8 @@ impl Writer {
             busy: HashSet::new(),
             postponed: Postponed::default(),
             settled,
+            recent,
+            began,
         }
     }
 
@@ -140,11 +154,9 @@ impl Writer {
                 Some(verdicts) = self.in_flight.next() => self.settle(verdicts),
                 () = self.current.progress(), if self.current.is_reading() => {}
                 received = incoming.recv() => {
-                    let Some(ToWrite { config, entities }) = received else { break };
-                    self.current.prepare(&entities).await;
-                    for entity in entities {
-                        self.accept(config, entity).await;
-                    }
+                    let Some(page) = received else { break };
+                    self.current.prepare(&page.entities).await;
+                    self.accept_page(page).await;
                 }
             }
         }
@@ -156,12 +168,40 @@ impl Writer {
         (self.written, self.mapped)
     }
 
-    async fn accept(&mut self, config: usize, mut entity: Entity) {
+    async fn accept_page(&mut self, page: ToWrite) {
+        let ToWrite {
+            config,
+            entities,
+            asked,
+        } = page;
+        let keys: Vec<EntityKey> = entities
+            .iter()
+            .map(|entity| {
+                let identifier = entity.identifier.as_text().unwrap_or_default();
+                EntityKey::of(&entity.blueprint, identifier)
+            })
+            .collect();
+        let touched = self.recent.touched_since(&keys, self.began).await;
+        let as_of = self.recent.as_listed(asked);
+        for (entity, is_touched) in entities.into_iter().zip(touched) {
+            self.accept(config, entity, as_of, is_touched).await;
+        }
+    }
+
+    /// `is_touched`: whether Port may hold something else by now than when it was
+    /// read.
+    async fn accept(
+        &mut self,
+        config: usize,
+        mut entity: Entity,
+        as_of: Timestamp,
+        is_touched: bool,
+    ) {
         self.note_targets(&entity);
         let EntityIdentifier::Text(identifier) = &entity.identifier else {
             let merge = self.is_to_merge(config, &entity);
             self.mapped.searched.insert(entity.blueprint.clone());
-            self.enqueue(Pending::new(config, entity, None, merge))
+            self.enqueue(Pending::new(config, entity, None, merge, as_of))
                 .await;
             return;
         };
@@ -180,12 +220,12 @@ impl Writer {
             return;
         }
         let merge = self.is_to_merge(config, &entity);
-        let mut pending = Pending::new(config, entity, Some(fingerprint), merge);
+        let mut pending = Pending::new(config, entity, Some(fingerprint), merge, as_of);
         if let Some(mut earlier) = self.held.release(fingerprint) {
             earlier.absorb(pending);
             pending = earlier;
         }
-        if self.mapped.ledger.is_sent(fingerprint) {
+        if is_touched || self.mapped.ledger.is_sent(fingerprint) {
             self.enqueue(pending).await;
         } else if self.current.is_unchanged(fingerprint, &pending.entity) {
             self.count_unchanged(&pending.shares);
@@ -258,57 +298,6 @@ impl Writer {
             }
         }
         self.buffer(pending).await;
-    }
-
-    /// Takes out of an entity of the resource configs `own` what later ones
-    /// wrote. False when nothing is left to say: without merging, the later one
-    /// replaces the whole entity.
-    fn leave_to_others(
-        &self,
-        fingerprint: Fingerprint,
-        own: &[usize],
-        entity: &mut Entity,
-    ) -> bool {
-        let others: Vec<usize> = self
-            .mapped
-            .ledger
-            .writers(fingerprint)
-            .iter()
-            .copied()
-            .filter(|writer| !own.contains(writer))
-            .collect();
-        if !self.options.merge {
-            return !others
-                .iter()
-                .any(|other| own.iter().all(|mine| mine < other));
-        }
-        // Where `own` are several, one of them may come before and one after
-        // the other writer: each field goes to the last who maps it.
-        let is_outranked = |maps: &dyn Fn(&MappedFields) -> bool| {
-            let maps = |config: usize| {
-                let contribution = self.contributions.get(config);
-                contribution.is_some_and(|contribution| maps(&contribution.fields))
-            };
-            others
-                .iter()
-                .any(|&other| maps(other) && !own.iter().any(|&mine| mine > other && maps(mine)))
-        };
-        if is_outranked(&|fields| fields.title) {
-            entity.title = None;
-        }
-        if is_outranked(&|fields| fields.icon) {
-            entity.icon = None;
-        }
-        if is_outranked(&|fields| fields.team) {
-            entity.team = None;
-        }
-        entity
-            .properties
-            .retain(|name, _| !is_outranked(&|fields| fields.properties.contains(name)));
-        entity
-            .relations
-            .retain(|name, _| !is_outranked(&|fields| fields.relations.contains(name)));
-        true
     }
 
     /// If the entity still waits to be sent, what comes later is laid over it:
@@ -387,22 +376,35 @@ impl Writer {
             merge,
             ..self.options.clone()
         };
-        self.in_flight
-            .push(store(self.port.clone(), options, blueprint, entities).boxed());
+        self.in_flight.push(
+            store(
+                self.port.clone(),
+                options,
+                blueprint,
+                entities,
+                Arc::clone(&self.recent),
+            )
+            .boxed(),
+        );
     }
 
     fn settle(&mut self, verdicts: Vec<Verdict>) {
-        for Verdict { pending, failure } in verdicts {
+        for Verdict { pending, fate } in verdicts {
             if let Some(fingerprint) = pending.fingerprint {
                 self.busy.remove(&fingerprint);
             }
-            match failure {
-                None => {
+            match fate {
+                Fate::Stored => {
                     self.note_rewritten(&pending);
                     self.count_stored(&pending.shares);
                 }
-                Some(failure) if failure.worth_another_try => self.postpone(pending, failure),
-                Some(failure) => self.refuse(&pending.shares, &pending.entity, &failure.reason),
+                Fate::Outdated => self.count_unchanged(&pending.shares),
+                Fate::Failed(failure) if failure.worth_another_try => {
+                    self.postpone(pending, failure);
+                }
+                Fate::Failed(failure) => {
+                    self.refuse(&pending.shares, &pending.entity, &failure.reason);
+                }
             }
         }
     }
@@ -448,55 +450,6 @@ impl Writer {
             failure.reason
         );
         self.refuse(&pending.shares, &pending.entity, &reason);
-    }
-
-    /// Sends what lacked a relation target once more, targets first; and again
-    /// as long as that stores some of it, since the order goes by identifiers
-    /// alone and can be wrong where two blueprints share one.
-    async fn retry_postponed(&mut self) {
-        let mut before = usize::MAX;
-        while (1..before).contains(&self.postponed.len()) {
-            before = self.postponed.len();
-            tracing::info!(
-                entities = before,
-                "Storing {before} entities again whose relation targets were missing"
-            );
-            let postponed = self.postponed.take();
-            self.send_in_waves(postponed).await;
-        }
-        for (pending, reason) in self.postponed.take() {
-            self.refuse(&pending.shares, &pending.entity, &reason);
-        }
-    }
-
-    async fn send_in_waves(&mut self, postponed: Vec<(Pending, String)>) {
-        let entities: Vec<&Entity> = postponed
-            .iter()
-            .map(|(pending, _)| &pending.entity)
-            .collect();
-        let waves = order::waves(&entities);
-        let mut postponed: Vec<Option<Pending>> = postponed
-            .into_iter()
-            .map(|(pending, _)| Some(pending))
-            .collect();
-        for wave in waves {
-            for index in wave {
-                let Some(mut pending) = postponed.get_mut(index).and_then(Option::take) else {
-                    continue;
-                };
-                // Meanwhile other resource configs may have written it.
-                if let Some(fingerprint) = pending.fingerprint {
-                    let own = pending.configs();
-                    if !self.leave_to_others(fingerprint, &own, &mut pending.entity) {
-                        self.count_unchanged(&pending.shares);
-                        continue;
-                    }
-                    pending.write_body();
-                }
-                self.enqueue(pending).await;
-            }
-            self.flush_all().await;
-        }
     }
 
     fn refuse(&mut self, shares: &[(usize, u64)], entity: &Entity, reason: &str) {
