@@ -59,15 +59,15 @@ pub enum Ending {
 }
 
 impl SourceIncident {
-    /// None where the object has no identifier or no time: it cannot be told
-    /// from others then, and is none.
+    /// None of what is over; a list may still show it. Without the time of its
+    /// creation it counts as old: what is odd must not be taken for gone.
     pub fn parse(source: AlertSource, account: &str, object: Value) -> Option<Self> {
         let id = SourceId {
             source,
             account: account.to_owned(),
             id: text(&object, "id")?.to_owned(),
         };
-        let created = instant(&object, created_key(source))?;
+        let created = instant(&object, created_key(source)).unwrap_or(Timestamp::UNIX_EPOCH);
         let status = status(source, &object)?;
         Some(Self {
             id,

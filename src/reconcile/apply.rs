@@ -22,6 +22,7 @@ use super::Now;
 use super::config::{ComponentStatus, Mode};
 use super::model::{ComponentId, IncidentId, ObservedPage, PublicIncident};
 use super::pages::Reached;
+use super::record::Ownership;
 use super::step::{Step, StepKind};
 use crate::api::ApiError;
 use crate::causes::with_hint;
@@ -171,6 +172,20 @@ impl<'a> Applier<'a> {
             }
         }
         // At one request a second the plan may be minutes old.
+        if self.joins(id, step) {
+            match self.page.newest_unresolved(self.owner).await {
+                Err(error) => return Some(failed(error)),
+                Ok(unresolved) => {
+                    let mut others = unresolved.iter().filter(|other| other.id != *id);
+                    if let Some(twin) = others.find(|other| is_twin(other, step)) {
+                        return Some(changed(&format!(
+                            "{} came up for the same component meanwhile",
+                            twin.id
+                        )));
+                    }
+                }
+            }
+        }
         let freed: BTreeSet<&ComponentId> = step.freed().collect();
         if freed.is_empty() {
             return None;
@@ -184,6 +199,15 @@ impl<'a> Applier<'a> {
                     .then(|| changed("something else holds one of its components meanwhile"))
             }
         }
+    }
+
+    /// Whether the incident holds more components after the step than before.
+    fn joins(&self, id: &IncidentId, step: &Step) -> bool {
+        let held = self.known.get(id).filter(|known| !known.is_resolved());
+        let attached = step.attached.iter().flatten();
+        attached
+            .into_iter()
+            .any(|component| held.is_none_or(|held| !held.components.contains(component)))
     }
 
     async fn write(&mut self, step: &Step) -> Attempt {
@@ -219,8 +243,14 @@ impl<'a> Applier<'a> {
             for (component, status) in &step.components {
                 let status: ComponentStatus = *status;
                 let set = client.set_component_status(page, component.as_str(), status.as_str());
-                if let Err(error) = set.await {
-                    return refused(&error);
+                match set.await {
+                    Ok(_) => {}
+                    // It is the same when it is done again.
+                    Err(error) if error.may_have_had_effect() => {
+                        let detail = with_hint(&error, error.hint());
+                        return Attempt::not(Outcome::Unknown, detail, false);
+                    }
+                    Err(error) => return refused(&error),
                 }
             }
         }
@@ -258,7 +288,10 @@ impl<'a> Applier<'a> {
                 })
             }),
             Some(id) => self.page.incident(id, self.owner).await.map(|current| {
-                current.filter(|current| current.ownership.record() == Some(&step.record))
+                let is_written = |ownership: &Ownership| {
+                    matches!(ownership, Ownership::Ours(record) if *record == step.record)
+                };
+                current.filter(|current| is_written(&current.ownership))
             }),
         };
         match found {
@@ -313,8 +346,9 @@ fn is_twin(incident: &PublicIncident, step: &Step) -> bool {
         .record()
         .is_some_and(|record| record.key == step.key);
     let holds_one = step
-        .components
-        .keys()
+        .attached
+        .iter()
+        .flatten()
         .any(|id| incident.components.contains(id));
     incident.ownership.is_own() && (has_same_key || holds_one)
 }

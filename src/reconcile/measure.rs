@@ -11,7 +11,7 @@ use super::desired::{Desired, Wish};
 use super::model::PageId;
 use super::plan::{Reason, Withheld};
 use super::record::Key;
-use super::report::Report;
+use super::report::{Report, Seen};
 use super::step::StepKind;
 use super::{Ending, Outcome, Reconciler};
 use crate::telemetry::metrics::{self, SyncPass};
@@ -27,7 +27,9 @@ impl Reconciler {
         if ending == Ending::Done {
             metrics::sync_last_success((self.now)());
         }
-        metrics::sync_managed_incidents(report.pages.iter().map(|page| page.managed).sum());
+        if report.seen != Seen::Nothing {
+            metrics::sync_managed_incidents(report.pages.iter().map(|page| page.managed).sum());
+        }
         let withheld: Vec<Reason> = report
             .pages
             .iter()

@@ -121,8 +121,8 @@ pub struct Text {
 impl Text {
     /// A digest that does not mind how the API stores line ends and blanks.
     pub fn hash(&self) -> String {
-        let body: Vec<&str> = self.body.trim().lines().map(str::trim_end).collect();
-        short_digest(&format!("{}\n{}", self.status, body.join("\n")))
+        let words: Vec<&str> = self.body.split_whitespace().collect();
+        short_digest(&format!("{}\n{}", self.status, words.join(" ")))
     }
 }
 

@@ -91,9 +91,9 @@ impl Step {
             "metadata".to_owned(),
             Value::Object(self.record.in_metadata(metadata)),
         );
-        if self.is_public() {
-            payload.insert("deliver_notifications".to_owned(), json!(self.notify));
-        }
+        // Nobody is told of what has no words; the API would tell unasked.
+        let notify = self.is_public() && self.notify;
+        payload.insert("deliver_notifications".to_owned(), json!(notify));
         Value::Object(payload)
     }
 

@@ -136,7 +136,8 @@ impl<'a> Pagerstatus<'a> {
     ) -> Vec<PagerdutyAccount> {
         let mut first: BTreeMap<String, &Found> = BTreeMap::new();
         for (variable, found) in &self.accounts {
-            let name = variable.trim_start_matches(ACCOUNT).to_lowercase();
+            let name = variable.strip_prefix(ACCOUNT).unwrap_or_default();
+            let name = name.to_lowercase();
             if name.is_empty() {
                 reader.problem(Problem {
                     variable: found.origin.clone(),

@@ -254,6 +254,9 @@ impl Situation<'_> {
     /// Holds back what would be too much within an hour. Resolving comes before
     /// telling news, and news before opening: the page is to be true first.
     pub(super) fn cap(&self, round: &mut Round) {
+        round
+            .steps
+            .sort_by_key(|step| step.kind != StepKind::Resolve);
         let Some(most) = self.config.guards.max_changes_per_hour else {
             return;
         };
@@ -274,11 +277,7 @@ impl Situation<'_> {
         let due = within
             .get(within.len().saturating_sub(most))
             .and_then(|oldest| oldest.checked_add(HOUR).ok());
-        let (mut resolving, rest): (Vec<Step>, Vec<Step>) = std::mem::take(&mut round.steps)
-            .into_iter()
-            .partition(|step| step.kind == StepKind::Resolve);
-        resolving.extend(rest);
-        for step in resolving {
+        for step in std::mem::take(&mut round.steps) {
             if !step.is_public() {
                 round.steps.push(step);
             } else if left > 0 {

@@ -460,3 +460,79 @@ fn a_text_that_cannot_be_made_opens_nothing_and_never_keeps_an_incident_open() {
         Some("This incident has been resolved.")
     );
 }
+
+#[test]
+fn a_component_that_is_no_longer_tagged_leaves_and_returns() {
+    let config =
+        config(&json!({"rules": [{"name": "all", "source": "pagerduty", "group": "incident"}]}));
+    let page = opened(&config, &[acknowledged("PX1", &["a", "b"], 5)]);
+    let retagged = [acknowledged("PX1", &["b"], 5)];
+
+    // Not while somebody cannot be heard.
+    let mut unheard = situation(&config, page.clone(), retagged.to_vec());
+    unheard.is_complete = false;
+    assert_eq!(reasons(&plan(unheard)), ["incomplete"]);
+
+    let plan = planned(&config, &page, &retagged);
+    assert_eq!(kinds(&plan), ["update", "restore"]);
+    let attached = plan.steps[0].attached.as_ref().unwrap();
+    assert_eq!(
+        attached.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["b"]
+    );
+    let page = after(&plan, page);
+    let status = |id: &str| page.components[&id.into()].status;
+    assert_eq!(status("a"), Some(ComponentStatus::Operational));
+    assert_eq!(status("b"), Some(ComponentStatus::PartialOutage));
+    assert_eq!(
+        kinds(&planned(&config, &page, &retagged)),
+        Vec::<&str>::new()
+    );
+}
+
+#[test]
+fn a_component_is_never_called_better_than_somebody_else_says() {
+    let config = config(&json!({}));
+    let mut page = page(&[others("a")]);
+    let component = page.components.get_mut(&"a".into()).unwrap();
+    component.status = Some(ComponentStatus::MajorOutage);
+    let plan = planned(&config, &page, &[acknowledged("PX1", &["a"], 5)]);
+    assert_eq!(kinds(&plan), ["open"]);
+    assert_eq!(
+        plan.steps[0].components[&"a".into()],
+        ComponentStatus::MajorOutage
+    );
+}
+
+#[test]
+fn changing_how_a_rule_groups_closes_nothing() {
+    let incidents = [acknowledged("PX1", &["a"], 5)];
+    let page = opened(&config(&json!({})), &incidents);
+    let regrouped =
+        config(&json!({"rules": [{"name": "all", "source": "pagerduty", "group": "incident"}]}));
+    let plan = planned(&regrouped, &page, &incidents);
+    assert_eq!(kinds(&plan), ["record"]);
+    assert_eq!(plan.steps[0].key.to_string(), "incident:pagerduty/main/PX1");
+    assert!(!plan.steps[0].is_public());
+}
+
+#[test]
+fn what_was_superseded_is_never_reopened() {
+    let config = config(&json!({}));
+    let incidents = [acknowledged("PX1", &["a"], 5)];
+    let mut page = opened(&config, &incidents);
+    let mut twin = page.unresolved[0].clone();
+    twin.id = "younger".into();
+    twin.created = now() + jiff::SignedDuration::from_secs(1);
+    page.unresolved.insert(0, twin);
+    let mut incomplete = situation(&config, page.clone(), incidents.to_vec());
+    incomplete.is_complete = false;
+    assert_eq!(reasons(&plan(incomplete)), ["incomplete"]);
+    let plan = planned(&config, &page, &incidents);
+    let page = after(&plan, page);
+    let over = ended(&config, &page, 1);
+    let page = after(&over, page);
+    let again = planned(&config, &page, &[acknowledged("PX2", &["a"], 1)]);
+    assert_eq!(kinds(&again), ["reopen"]);
+    assert_ne!(again.steps[0].incident, Some("younger".into()));
+}

@@ -251,3 +251,90 @@ async fn credentials_that_port_refuses_do_not_end_the_incident_sync() {
     assert_eq!(ready.await.unwrap().status(), 503);
     running.terminate().await.expect_code(143);
 }
+
+#[tokio::test]
+async fn two_processes_at_once_announce_it_once() {
+    let world = World::start().await;
+    let one = world.reconciler(&json!({})).await;
+    let other = world.reconciler(&json!({})).await;
+    world.acknowledged("PX1", &[COMPONENTS[0].0]);
+    // The other has seen the page when it waits for PagerDuty; meanwhile the
+    // first announces it.
+    let slow = Answer::real().after(Duration::from_millis(800));
+    let list = Matcher::get("/incidents");
+    world.pagerduty().fault(list.clone(), slow, 1);
+    let late = async { apply(&other).await };
+    let first = async {
+        while world.pagerduty().requested(&list) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        apply(&one).await
+    };
+    let (late, first) = tokio::join!(late, first);
+
+    assert_eq!(first.pages[0].steps[0].outcome.as_str(), "done");
+    assert_eq!(late.pages[0].steps[0].outcome.as_str(), "skipped");
+    assert_eq!(world.statuspage().count("incident"), 1);
+    world.assert_sound();
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_looked_for_and_nothing_is_written_while_it_cannot_be_found() {
+    let world = World::start().await;
+    let reconciler = world.reconciler(&json!({})).await;
+    let [checkout, search, login, ..] = COMPONENTS.map(|(id, _)| id);
+    let write = Matcher::post("/v1/pages/*/incidents");
+    world.acknowledged("PX1", &[checkout]);
+    world
+        .statuspage()
+        .fault(write.clone(), Answer::cut_mid_body(), 1);
+    let report = apply(&reconciler).await;
+    assert_eq!(
+        report.pages[0].steps[0].outcome.as_str(),
+        "done",
+        "it was found"
+    );
+
+    world.acknowledged("PX2", &[search]);
+    world.acknowledged("PX3", &[login]);
+    world.statuspage().fault(write.clone(), Answer::cut(), 1);
+    let report = apply(&reconciler).await;
+    let outcomes: Vec<_> = report.pages[0]
+        .steps
+        .iter()
+        .map(|step| step.outcome.as_str())
+        .collect();
+    assert_eq!(outcomes, ["unknown", "skipped"]);
+    assert_eq!(world.statuspage().requested(&write), 2);
+    world.clock.advance(Duration::from_secs(16));
+    assert_eq!(kinds(&apply(&reconciler).await), ["open", "open"]);
+    world.assert_sound();
+}
+
+#[tokio::test]
+async fn what_an_account_that_cannot_be_read_stands_for_stays_open() {
+    let world = World::start().await;
+    let reconciler = world.reconciler(&json!({})).await;
+    let [checkout, search, ..] = COMPONENTS.map(|(id, _)| id);
+    world.acknowledged("PX1", &[checkout]);
+    let channel = json!({"type": "api", "details": {"tags": format!("component:{search}")}});
+    world.second.pagerduty.open_incident("PY1", "down", channel);
+    world.second.pagerduty.acknowledge("PY1");
+    assert_eq!(kinds(&apply(&reconciler).await), ["open", "open"]);
+
+    // Both are over, and one account cannot be asked.
+    world.pagerduty().resolve("PX1");
+    world.second.pagerduty.resolve("PY1");
+    let lists = Matcher::get("/incidents");
+    world
+        .second
+        .pagerduty
+        .fault(lists, Answer::status(403), usize::MAX);
+    let report = apply(&reconciler).await;
+    assert_eq!(kinds(&report), Vec::<&str>::new());
+    assert_eq!(reasons(&report), ["incomplete", "incomplete"]);
+
+    world.second.pagerduty.clear_faults();
+    assert_eq!(kinds(&apply(&reconciler).await), ["resolve", "resolve"]);
+    world.assert_sound();
+}

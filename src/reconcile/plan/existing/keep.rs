@@ -71,6 +71,9 @@ impl Existing<'_> {
             }
         };
         record.key = desired.key.clone();
+        record
+            .rule
+            .clone_from(&self.situation.config.rules[desired.rule].name);
         let body = (!texts.is_empty()).then(|| scope::joined(&texts));
         round.steps.push(self.step(
             kind,
