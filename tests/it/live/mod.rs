@@ -1,0 +1,3 @@
+//! Live events: from a vendor's webhook on.
+
+mod acceptance;
