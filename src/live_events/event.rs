@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::Lease;
+use super::spool::Lease;
 use crate::settings::SourceName;
 
 /// The object that an event is about.

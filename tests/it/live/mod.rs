@@ -1,5 +1,6 @@
 //! Live events: what happens upstream is in the catalog at once.
 
+mod acceptance;
 mod deciding;
 mod processing;
 mod racing;
