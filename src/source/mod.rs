@@ -188,6 +188,13 @@ pub enum SourceError {
         source: ApiError,
     },
 
+    /// An event does not say enough to ask for its object.
+    #[error("the {what} cannot be asked for: the event does not say where it is")]
+    Unplaced {
+        /// The object.
+        what: String,
+    },
+
     /// The API serves fewer objects than there are.
     #[error("{what} ended after {served} of {}", total.map_or("more".to_owned(), |total| total.to_string()))]
     CutShort {
@@ -243,7 +250,10 @@ impl SourceError {
                 "correct OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS, or give the key's owner access",
             ),
             Self::Shared(error) => error.hint(),
-            Self::Restless { .. } | Self::Nameless { .. } | Self::Stopped => None,
+            Self::Restless { .. }
+            | Self::Nameless { .. }
+            | Self::Unplaced { .. }
+            | Self::Stopped => None,
         }
     }
 }

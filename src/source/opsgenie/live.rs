@@ -71,7 +71,9 @@ impl Opsgenie {
             })
             .collect();
         if subject.thing != Thing::OpsgenieAlert {
-            return Ok(Live::without(Presence::OutOfScope));
+            return Err(SourceError::Unplaced {
+                what: described(subject),
+            });
         }
         let failed = |source| SourceError::Fetch {
             what: described(subject),

@@ -75,10 +75,14 @@ impl Pagerduty {
         include: &BTreeSet<String>,
     ) -> Result<Option<Value>, SourceError> {
         let include: Vec<&str> = include.iter().map(String::as_str).collect();
-        let fetched = if subject.thing == Thing::PagerdutyService {
-            self.client.service(&subject.id, &include).await
-        } else {
-            self.client.incident(&subject.id, &include).await
+        let fetched = match subject.thing {
+            Thing::PagerdutyService => self.client.service(&subject.id, &include).await,
+            Thing::PagerdutyIncident => self.client.incident(&subject.id, &include).await,
+            _ => {
+                return Err(SourceError::Unplaced {
+                    what: described(subject),
+                });
+            }
         };
         fetched.map_err(|source| SourceError::Fetch {
             what: described(subject),

@@ -30,7 +30,7 @@ impl Statuspage {
                 Collection::Incidents,
                 &[StatuspageKind::Incident, StatuspageKind::IncidentUpdate],
             ),
-            _ => return Ok(Live::without(Presence::OutOfScope)),
+            _ => return Err(unplaced(subject)),
         };
         let consumers: Vec<Vec<Consumer>> = kinds
             .iter()
@@ -43,7 +43,7 @@ impl Statuspage {
             (Some(page), _) => page,
             (None, Thing::StatuspagePage) => &subject.id,
             // Nothing of a page can be asked for without it.
-            (None, _) => return Ok(Live::without(Presence::OutOfScope)),
+            (None, _) => return Err(unplaced(subject)),
         };
         if !self.page_ids.is_empty() && !self.page_ids.contains(page) {
             return Ok(Live::without(Presence::OutOfScope));
@@ -53,11 +53,19 @@ impl Statuspage {
             Collection::Components => self.client.component(page, &subject.id).await,
             _ => self.client.incident(page, &subject.id).await,
         };
-        let object = fetched.map_err(|source| SourceError::Fetch {
+        let failed = |source| SourceError::Fetch {
             what: described(subject),
             source,
-        })?;
-        let Some(object) = object else {
+        };
+        let Some(object) = fetched.map_err(failed)? else {
+            // A page that lost its reader looks as if everything on it were gone.
+            // Where the settings name the page, that is no reason to delete.
+            let is_named = !self.page_ids.is_empty();
+            if is_named && self.client.page(page).await.map_err(failed)?.is_none() {
+                return Err(SourceError::Unseen {
+                    ids: vec![page.clone()],
+                });
+            }
             return Ok(Live::without(Presence::Gone));
         };
         let fetched = Timestamp::now();
@@ -76,6 +84,12 @@ impl Statuspage {
             fetched,
             views,
         })
+    }
+}
+
+fn unplaced(subject: &Subject) -> SourceError {
+    SourceError::Unplaced {
+        what: described(subject),
     }
 }
 

@@ -200,9 +200,13 @@ impl LiveProcessor {
             }
         }
         match (best, failed) {
-            // A key that may not see the object does not know it either.
-            (Some(live), Some(error)) if is_refused(&error) => Ok(live),
             (Some(live), None) => Ok(live),
+            // Whoever may not look may be the one who has it.
+            (Some(_), Some(error)) if is_refused(&error) => Err(LiveError::Never(format!(
+                "no account that may be asked knows the {}, and of one that may have it: {}",
+                described(subject),
+                with_hint(&error, error.hint())
+            ))),
             (_, Some(error)) => Err(unfetched(&error)),
             (None, None) => Err(LiveError::Never(match &subject.account {
                 Some(account) => format!("{} has no account `{account}`", subject.source),
@@ -292,10 +296,11 @@ fn unfetched(error: &SourceError) -> LiveError {
         SourceError::Fetch { source, .. } if matches!(source.status(), Some(400 | 422)) => {
             LiveError::Never(explained)
         }
+        SourceError::Unplaced { .. } | SourceError::Unseen { .. } => LiveError::Never(explained),
         _ => LiveError::Again(explained),
     }
 }
 
 fn is_refused(error: &SourceError) -> bool {
-    matches!(error, SourceError::Fetch { source, .. } if matches!(source.status(), Some(403 | 404)))
+    matches!(error, SourceError::Fetch { source, .. } if source.status() == Some(403))
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::world::{World, event, on_page, open_alert, run, taken, text};
 
 /// Open and resolved incidents by two resource configs, one field of each its own.
-fn two_of_a_kind(selectors: [&str; 2], statuses: [Value; 2]) -> Value {
+fn two_of_a_kind(selectors: [&str; 2], statuses: &[Value; 2]) -> Value {
     let config = |number: usize| {
         json!({
             "kind": "incidents",
@@ -48,7 +48,7 @@ fn acknowledged() -> portolan::live_events::NewEvent {
 #[tokio::test]
 async fn an_incident_that_goes_from_one_resource_config_to_another_stays() {
     let statuses = [json!(["triggered", "acknowledged"]), json!(["resolved"])];
-    let world = with_incident(&two_of_a_kind(["true", "true"], statuses)).await;
+    let world = with_incident(&two_of_a_kind(["true", "true"], &statuses)).await;
     assert!(world.sandbox.pagerduty.resolve("PLIVE01"));
 
     let outcome = world.process(acknowledged()).await.unwrap();
@@ -82,7 +82,7 @@ async fn an_incident_that_no_resource_config_takes_any_more_is_deleted() {
             [json!([]), json!(["triggered"])],
         ),
     ] {
-        let world = with_incident(&two_of_a_kind(selectors, statuses)).await;
+        let world = with_incident(&two_of_a_kind(selectors, &statuses)).await;
         assert!(world.sandbox.pagerduty.resolve("PLIVE01"));
         let others = world.entities(&["pagerdutyIncident"]).len() - 1;
 
@@ -102,7 +102,7 @@ async fn an_incident_that_no_resource_config_takes_any_more_is_deleted() {
 #[tokio::test]
 async fn another_installations_entity_is_left_alone() {
     let statuses = [json!(["triggered"]), json!(["triggered"])];
-    let world = with_incident(&two_of_a_kind(["true", "true"], statuses)).await;
+    let world = with_incident(&two_of_a_kind(["true", "true"], &statuses)).await;
     world.give_away(&("pagerdutyIncident".to_owned(), "PLIVE01".to_owned()));
     assert!(world.sandbox.pagerduty.resolve("PLIVE01"));
 
@@ -117,7 +117,7 @@ async fn another_installations_entity_is_left_alone() {
 async fn nothing_is_deleted_that_a_failing_resource_config_may_still_map() {
     let failing = "if .status == \"resolved\" then error(\"no\") else true end";
     let statuses = [json!(["triggered"]), json!([])];
-    let world = with_incident(&two_of_a_kind(["true", failing], statuses)).await;
+    let world = with_incident(&two_of_a_kind(["true", failing], &statuses)).await;
     assert!(world.sandbox.pagerduty.resolve("PLIVE01"));
 
     let outcome = world.process(acknowledged()).await;
@@ -130,7 +130,7 @@ async fn nothing_is_deleted_that_a_failing_resource_config_may_still_map() {
 async fn an_entity_that_other_objects_may_share_is_left_to_the_resync() {
     let mut mapping = two_of_a_kind(
         ["true", "true"],
-        [json!(["triggered"]), json!(["triggered"])],
+        &[json!(["triggered"]), json!(["triggered"])],
     );
     for resource in mapping["resources"].as_array_mut().unwrap() {
         resource["port"]["entity"]["mappings"]["identifier"] = json!(".service.id");
@@ -278,7 +278,7 @@ async fn what_only_opsgenie_can_decide_waits_for_the_resync() {
 
     // The alert that is closed may still be one that the other asks for.
     opsgenie.update("alerts", "live-1", |alert| {
-        alert["message"] = json!("A disks' failure")
+        alert["message"] = json!("A disks' failure");
     });
     assert!(opsgenie.close_alert("live-1"));
     assert_eq!(world.process(event).await.unwrap(), LiveOutcome::default());
@@ -302,7 +302,7 @@ async fn what_is_not_there_yet_is_waited_for() {
 
 #[tokio::test]
 async fn trouble_on_the_way_is_worth_another_try_and_a_refused_entity_is_not() {
-    let mapping = two_of_a_kind(["true", "true"], [json!([]), json!([])]);
+    let mapping = two_of_a_kind(["true", "true"], &[json!([]), json!([])]);
     let world = World::mapped(SourceName::Pagerduty, &mapping).await;
     let pagerduty = &world.sandbox.pagerduty;
     pagerduty.open_incident("PLIVE01", "Slow", json!({"type": "api"}));
@@ -333,7 +333,7 @@ async fn trouble_on_the_way_is_worth_another_try_and_a_refused_entity_is_not() {
 
 #[tokio::test]
 async fn nothing_is_written_once_somebody_else_has_the_event() {
-    let mapping = two_of_a_kind(["true", "true"], [json!([]), json!([])]);
+    let mapping = two_of_a_kind(["true", "true"], &[json!([]), json!([])]);
     let world = World::mapped(SourceName::Pagerduty, &mapping).await;
     let pagerduty = &world.sandbox.pagerduty;
     pagerduty.open_incident("PLIVE01", "Slow", json!({"type": "api"}));
@@ -437,8 +437,31 @@ async fn of_several_accounts_the_one_that_has_the_page_is_asked() {
 }
 
 #[tokio::test]
+async fn a_page_that_lost_its_reader_does_not_look_gone() {
+    let world = World::new(SourceName::Statuspage).await;
+    world.resync_apart().await;
+    let statuspage = &world.sandbox.statuspage;
+    let component = statuspage.objects("component").swap_remove(0);
+    let page = text(&component, "/page_id");
+    let processor = world.processor_for(&[json!({"page_ids": [page]})]);
+    statuspage.remove("component", text(&component, "/id"));
+    statuspage.remove("statuspage", page);
+    let before = world.entities(&["statuspageComponent"]);
+
+    let mut event = on_page(Thing::StatuspageComponent, &component);
+    let outcome = processor.process(&taken(event.clone())).await;
+    assert!(matches!(outcome, Err(LiveError::Never(_))), "{outcome:?}");
+    // Nor does what an event does not place on a page.
+    event.subject.page = None;
+    let outcome = processor.process(&taken(event)).await;
+    assert!(matches!(outcome, Err(LiveError::Never(_))), "{outcome:?}");
+
+    assert_eq!(world.entities(&["statuspageComponent"]), before);
+}
+
+#[tokio::test]
 async fn the_mapping_is_used_for_a_while_unless_a_resync_has_read_another() {
-    let mapping = two_of_a_kind(["true", "true"], [json!([]), json!([])]);
+    let mapping = two_of_a_kind(["true", "true"], &[json!([]), json!([])]);
     let mut other = mapping.clone();
     for resource in other["resources"].as_array_mut().unwrap() {
         resource["port"]["entity"]["mappings"]["title"] = json!("\"Another\"");

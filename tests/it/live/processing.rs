@@ -77,7 +77,7 @@ async fn an_incident_of_pagerduty_is_followed_from_its_beginning_to_its_end() {
         let incident = pagerduty.object("incidents", "PLIVE01").unwrap();
         let service = text(&incident, "/service/id").to_owned();
         pagerduty.update("services", &service, |service| {
-            service["status"] = json!("critical")
+            service["status"] = json!("critical");
         });
         assert_like_a_resync(&world, &event("incident.triggered"), place, &PAGERDUTY).await;
         // Not every one of the mappings has services.
@@ -88,7 +88,7 @@ async fn an_incident_of_pagerduty_is_followed_from_its_beginning_to_its_end() {
 
         assert!(pagerduty.acknowledge("PLIVE01"));
         pagerduty.update("services", &service, |service| {
-            service["status"] = json!("warning")
+            service["status"] = json!("warning");
         });
         assert_like_a_resync(&world, &event("incident.acknowledged"), place, &PAGERDUTY).await;
         let user = pagerduty.objects("users")[1]["id"]
@@ -100,7 +100,7 @@ async fn an_incident_of_pagerduty_is_followed_from_its_beginning_to_its_end() {
 
         assert!(pagerduty.resolve("PLIVE01"));
         pagerduty.update("services", &service, |service| {
-            service["status"] = json!("active")
+            service["status"] = json!("active");
         });
         world.process_all(event("incident.resolved")).await;
         let after_event = world.entities(&PAGERDUTY);
@@ -150,7 +150,7 @@ async fn pages_components_and_incidents_of_statuspage_are_followed() {
         let page = statuspage.objects("statuspage").swap_remove(0);
         let id = text(&page, "/id");
         statuspage.update("statuspage", id, |page| {
-            page["headline"] = json!("Back soon")
+            page["headline"] = json!("Back soon");
         });
         let event = event(Thing::StatuspagePage, id, "update");
         assert_like_a_resync(&world, &event, ("statuspage", id), &STATUSPAGE).await;
@@ -265,7 +265,7 @@ async fn an_alert_that_an_incident_created_asks_that_incident_alone() {
     opsgenie.open_incident(incident, "Checkout", &[]);
     open_alert(&world, "Look at the checkout");
     opsgenie.update("alerts", "live-1", |alert| {
-        alert["alias"] = json!(format!("{incident}_1"))
+        alert["alias"] = json!(format!("{incident}_1"));
     });
     opsgenie.associate(incident, "live-1");
 

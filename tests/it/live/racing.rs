@@ -70,7 +70,7 @@ async fn resync_around(
         meanwhile.await;
         gate.open();
     };
-    let (report, ()) = tokio::join!(run(&world.resync), during);
+    let (report, ()) = tokio::join!(Box::pin(run(&world.resync)), during);
     report
 }
 

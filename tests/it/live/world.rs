@@ -103,7 +103,7 @@ impl World {
     }
 
     pub(super) async fn process(&self, event: NewEvent) -> Result<LiveOutcome, LiveError> {
-        self.processor.process(&taken(event)).await
+        Box::pin(self.processor.process(&taken(event))).await
     }
 
     /// A processor of Statuspage's events with these accounts instead, by name and

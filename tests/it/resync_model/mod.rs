@@ -74,6 +74,11 @@ async fn run(
         .statuspage
         .insert("statuspage", &json!({"id": "page", "name": "Page"}));
     for (kind, of_kind) in objects {
+        let mut of_kind: Vec<_> = of_kind.iter().collect();
+        if *kind == "incident" {
+            // The newest come first, and objects are in the order of the list.
+            of_kind.reverse();
+        }
         for object in of_kind {
             sandbox.statuspage.insert(kind, object);
         }
