@@ -2,7 +2,9 @@
 
 mod acceptance;
 mod deciding;
+mod given_up;
 mod processing;
 mod racing;
+mod receiver;
 mod subscriptions;
 mod world;
