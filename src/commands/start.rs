@@ -198,7 +198,7 @@ fn label(source: SourceName, account: Option<&str>) -> String {
     }
 }
 
-fn not_started(error: &dyn std::error::Error, hint: Option<&str>) -> Exit {
+pub(super) fn not_started(error: &dyn std::error::Error, hint: Option<&str>) -> Exit {
     tracing::error!("Cannot start: {}", with_hint(error, hint));
     Exit::NotStarted
 }

@@ -5,7 +5,8 @@
 //!     │                                            │
 //!     ├──────────── POST /resync ──────────────────┴─requests─▶ runner: one resync after another
 //!     │                                                                       │
-//!     └─ POST /{account} ──hints─▶ incident sync: one pass after another ◀─hints─┘
+//!     ├─ POST /{account} ──hints─▶ incident sync: one pass after another ◀─hints─┘
+//!     └─ POST /integration/webhook ─▶ spool ─▶ workers: one object after another
 //! ```
 //!
 //! A task ends when it is asked to stop, and never before: one that does takes
@@ -14,6 +15,7 @@
 //! [`super::runner`] and [`super::incident_sync`]. Nor is a Port that is away, as
 //! long as there are incidents to be kept in step.
 
+mod live;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use self::live::LiveEvents;
 use self::tasks::Tasks;
 use super::Exit;
 use super::incident_sync::IncidentSync;
@@ -66,8 +69,12 @@ pub(super) async fn serve(
     let (requests, queue) = event_listener::requests();
     let (hints, taker) = hints();
     let hints = sync.is_some().then_some(hints);
+    let live = LiveEvents::open(settings).await;
     let mut tasks = Tasks::new(stop);
-    let state = web_state(settings, &health, &requests, hints.as_ref());
+    let state = web::State {
+        webhook: live.as_ref().map(|live| live.route(hints.as_ref())),
+        ..web_state(settings, &health, &requests, hints.as_ref())
+    };
     tasks.spawn("web server", web::serve(listener, state, stop.clone()));
     if let Some(sync) = sync {
         let passes = sync.serve(taker, stop.clone());
@@ -104,8 +111,12 @@ pub(super) async fn serve(
             catalog,
             store,
             hints,
+            live,
         };
-        running.attach(started, &health, (requests, queue), &mut tasks);
+        if let Err(exit) = running.attach(started, &health, (requests, queue), &mut tasks) {
+            tasks.end().await;
+            return Err(exit);
+        }
         until_stopped(tasks, &health).await
     };
     shipping(shipper, &port, ingest.as_ref(), serving).await
@@ -155,6 +166,7 @@ struct Attached<'a> {
     store: Store,
     /// Who is told when a resync has ended.
     hints: Option<Hints>,
+    live: Option<LiveEvents>,
 }
 
 impl Attached<'_> {
@@ -166,13 +178,17 @@ impl Attached<'_> {
         health: &Health,
         (requests, queue): (Requests, Queue),
         tasks: &mut Tasks,
-    ) {
+    ) -> Result<(), Exit> {
         let Self {
             settings,
             catalog,
             store,
             hints,
+            live,
         } = self;
+        if let Some(live) = live {
+            live.attach(settings, catalog, &started.resync, tasks)?;
+        }
         let next = catalog.scheduled_resync_interval.map(|interval| {
             // Beside any listener, also beside one that never asks for a resync
             // itself: whoever sets it wants it.
@@ -217,6 +233,7 @@ impl Attached<'_> {
             health.meet(Requirement::Listener);
         }
         say_what_is_listened_to(catalog);
+        Ok(())
     }
 }
 
