@@ -58,7 +58,7 @@ pub use credentials::{Credential, OpsgenieAccount, PagerdutyAccount, StatuspageA
 pub use event_listener::{EventListener, KafkaSettings};
 pub use incident_sync::{IncidentSyncSettings, SyncDocument, SyncMode};
 pub use integration::IntegrationSettings;
-pub use live_events::{LiveEventSettings, MetricsSettings, RedisSettings};
+pub use live_events::{ClientCertificate, LiveEventSettings, MetricsSettings, Pem, RedisSettings};
 pub use outbound::{OutboundSettings, ProxySettings};
 pub use pagerstatus::PagerstatusSettings;
 pub use port::PortSettings;
@@ -225,6 +225,7 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
         reader,
         sources.as_ref().map(|sources| &sources.settings),
         &outbound,
+        live_events.redis.as_ref(),
     );
     let jq_environment = jq_environment::read(reader, inputs.environment, &secrets);
 
@@ -307,9 +308,11 @@ fn secrets(
     reader: &Reader<'_>,
     sources: Option<&SourceSettings>,
     outbound: &OutboundSettings,
+    redis: Option<&RedisSettings>,
 ) -> Vec<SecretString> {
     let mut secrets = reader.sensitive_values();
     secrets.extend(outbound.proxies.passwords());
+    secrets.extend(redis.and_then(RedisSettings::url_password));
     let credentials = sources.into_iter().flat_map(|sources| {
         let statuspage = sources.statuspage.iter().map(|account| &account.api_key);
         let pagerduty = sources.pagerduty.iter().map(|account| &account.token);

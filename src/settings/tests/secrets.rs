@@ -50,6 +50,7 @@ fn every_secret_is_handed_to_the_log() {
             "secret-2",
             "secret-3",
             "secret-4",
+            "secret-5",
             "secret-6",
             "secret-7",
             "secret-8",
