@@ -75,6 +75,7 @@ pub mod document;
 pub mod event_listener;
 pub mod http;
 pub mod jq;
+pub mod live_events;
 pub mod mapping;
 pub mod reconcile;
 pub mod resource_config;

@@ -10,6 +10,9 @@ use url::Url;
 use super::problem::{Problem, shown_secret};
 use super::reader::Reader;
 
+/// Its items are secrets each, beside its text as a whole.
+pub(super) const PAGERDUTY_SECRETS: &str = "OCEAN__INTEGRATION__CONFIG__PAGERDUTY_WEBHOOK_SECRETS";
+
 /// How live events reach this process and how they are worked on.
 #[derive(Clone, Debug)]
 pub struct LiveEventSettings {
@@ -20,9 +23,15 @@ pub struct LiveEventSettings {
     pub path_prefix: Option<String>,
     pub workers: u32,
     pub processing_timeout: Duration,
+    /// How long an event is tried before it is given up.
+    pub give_up_after: Duration,
     /// How long a shutdown waits for events in progress.
     pub shutdown_wait: Duration,
     pub debug_logging: bool,
+    /// Whether who calls has to prove that they may.
+    pub webhook_auth: bool,
+    /// By which PagerDuty signs, for subscriptions that somebody else made.
+    pub pagerduty_webhook_secrets: Vec<SecretString>,
     /// The queue between replicas; `None` when it is off.
     pub redis: Option<RedisSettings>,
 }
@@ -96,8 +105,15 @@ impl LiveEventSettings {
                 .try_into()
                 .unwrap_or(1),
             processing_timeout: reader.seconds("OCEAN__MAX_EVENT_PROCESSING_SECONDS"),
+            give_up_after: reader.seconds("OCEAN__LIVE_EVENTS__GIVE_UP_AFTER_SECONDS"),
             shutdown_wait: reader.seconds("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN"),
             debug_logging: reader.boolean("OCEAN__EVENTS_DEBUG_LOGGING"),
+            webhook_auth: reader.boolean("OCEAN__INTEGRATION__CONFIG__WEBHOOK_AUTH"),
+            pagerduty_webhook_secrets: reader
+                .list(PAGERDUTY_SECRETS)
+                .into_iter()
+                .map(SecretString::from)
+                .collect(),
             redis: RedisSettings::read(reader),
         }
     }

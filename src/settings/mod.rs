@@ -48,6 +48,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,22 @@ impl SourceName {
             Self::Pagerduty => "pagerduty",
             Self::Opsgenie => "opsgenie",
         }
+    }
+}
+
+/// A word that names no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no source")]
+pub struct UnknownSource(String);
+
+impl FromStr for SourceName {
+    type Err = UnknownSource;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|source| source.as_str() == text)
+            .ok_or_else(|| UnknownSource(text.to_owned()))
     }
 }
 
@@ -319,6 +336,8 @@ fn secrets(
         let opsgenie = sources.opsgenie.iter().map(|account| &account.api_token);
         statuspage.chain(pagerduty).chain(opsgenie)
     });
+    let webhooks = reader.list(live_events::PAGERDUTY_SECRETS);
+    secrets.extend(webhooks.into_iter().map(SecretString::from));
     for credential in credentials {
         if let Credential::Fixed(secret) = credential {
             secrets.push(secret.clone());

@@ -91,7 +91,7 @@ static TABLE: LazyLock<Vec<SettingRow>> = LazyLock::new(|| {
         .map(Row::expand)
         .collect::<Vec<_>>();
     rows.extend(spec::rows());
-    rows.extend(INCIDENT_SYNC.iter().map(Row::expand));
+    rows.extend(IN_INTEGRATION.iter().map(Row::expand));
     rows.extend(AFTER_INTEGRATION.iter().map(Row::expand));
     rows
 });
@@ -160,7 +160,9 @@ const BEFORE_INTEGRATION: &[Row] = &[
 
 /// Below the integration's `config`, but of no source.
 #[rustfmt::skip]
-const INCIDENT_SYNC: &[Row] = &[
+const IN_INTEGRATION: &[Row] = &[
+    Row("OCEAN__INTEGRATION__CONFIG__WEBHOOK_AUTH", Boolean, Value("on"), "Whether webhooks have to carry the token, or PagerDuty's signature; switched off, which is said at every start, whoever reaches this service can have objects fetched anew", Plain),
+    Row("OCEAN__INTEGRATION__CONFIG__PAGERDUTY_WEBHOOK_SECRETS", List, Absent, "Secrets of PagerDuty's webhook subscriptions that were made by hand, by which it signs", Sensitive),
     Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC", Object, Absent, "Rules and texts by which Statuspage incidents follow on-call incidents; switches the incident sync on", Plain),
     Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_FILE", Path, Absent, "YAML file with the same, in place of the JSON; switches the incident sync on", Plain),
     Row("OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE", Choice(&["off", "plan", "apply"]), Absent, "Whether the incident sync does nothing, tells what it would do, or does it; stronger than the `mode` of its rules; switches it on", Plain),
@@ -200,10 +202,11 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__SSL__THIRD_PARTY__VERIFY", Boolean, Value("true"), "Whether the vendors' certificates are checked", Plain),
     Row("OCEAN__BASE_URL", Url, Absent, "Public URL of this service, where vendors send webhooks; the integration's app host when absent", NotYet),
     Row("OCEAN__PATH_PREFIX", Text, Absent, "Path below which every route is served", Plain),
-    Row("OCEAN__EVENT_WORKERS_COUNT", whole(1, 1000, ""), Value("1"), "Live events worked on at the same time", NotYet),
-    Row("OCEAN__MAX_EVENT_PROCESSING_SECONDS", SECONDS, Value("90"), "Time limit of one live event", NotYet),
+    Row("OCEAN__EVENT_WORKERS_COUNT", whole(0, 1000, ""), Value("1"), "Live events worked on at the same time, at least one; those of one object one after another", Plain),
+    Row("OCEAN__MAX_EVENT_PROCESSING_SECONDS", SECONDS, Value("90"), "Time limit of one attempt at a live event", Plain),
     Row("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN", SECONDS, Value("5"), "How long a shutdown waits for work in progress before it is broken off; 15 at most", Plain),
-    Row("OCEAN__EVENTS_DEBUG_LOGGING", Boolean, Value("false"), "Whether live events are logged in detail", NotYet),
+    Row("OCEAN__EVENTS_DEBUG_LOGGING", Boolean, Value("false"), "Whether each live event is logged at INFO, when it comes in and when it is done; at DEBUG otherwise", Plain),
+    Row("OCEAN__LIVE_EVENTS__GIVE_UP_AFTER_SECONDS", SECONDS, Value("86400"), "How long a live event that cannot be worked on is tried again, counted without the attempts themselves; then it is put aside, see `portolan events`", Plain),
     Row("OCEAN__RUNTIME", Choice(&["OnPrem", "Saas"]), Value("OnPrem"), "Installation type told to Port", Plain),
     Row("OCEAN__METRICS__ENABLED", Boolean, Value("false"), "Whether the metrics of each resync are also posted to the webhook URL", Plain),
     Row("OCEAN__METRICS__WEBHOOK_URL", Url, Absent, "Where the metrics of each resync are posted", Plain),

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use rusqlite_migration::MigrationDefinitionError;
 use thiserror::Error;
 use tokio::net::UnixStream;
+use tokio::task::JoinError;
 
 use super::schema;
 
@@ -24,7 +25,7 @@ const ROOT: u32 = 0;
 
 /// Why a file cannot be used.
 #[derive(Debug, Error)]
-pub(super) enum OpenError {
+pub enum OpenError {
     #[error("its directory cannot be created")]
     Directory(#[source] io::Error),
 
@@ -54,6 +55,12 @@ pub(super) enum OpenError {
 
     #[error("SQLite refuses it")]
     Sqlite(#[from] rusqlite::Error),
+
+    #[error("opening it was broken off")]
+    BrokenOff(#[source] JoinError),
+
+    #[error("no thread can be started for it")]
+    Thread(#[source] io::Error),
 }
 
 /// Opens the file, which is created if it is missing, and brings its tables up

@@ -1,10 +1,13 @@
 //! The local state database: a cache and a spool, never the truth.
 //!
 //! One SQLite file for what is worth remembering from one run to the next: the
-//! history of runs, and the trail of incident sync. Deleting it loses that,
+//! history of runs, the trail of incident sync, and live events that wait.
+//! Deleting it loses that,
 //! and nothing else, so nothing in here may fail the program or hold it up: a
 //! file that cannot be used is replaced by a database in memory, a write that
-//! fails is lost, and either is said once.
+//! fails is lost, and either is said once. Not so with live events, which were
+//! promised to somebody: they have a connection of their own ([`connect`]), and
+//! `live_events::spool` says what becomes of what fails.
 //!
 //! # How it is laid out
 //!
@@ -35,12 +38,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
 use crate::causes::one_line;
 use crate::telemetry;
 
+pub use file::OpenError;
+pub(crate) use runs::parsed;
 pub use runs::{
     FinishedRun, KindRecord, NewRun, Outcome, RunInProgress, RunRecord, Totals, WithheldRecord,
 };
@@ -151,6 +157,19 @@ impl Store {
     }
 }
 
+/// A connection for somebody who has to know what became of each write, and
+/// writes more than the rest of the program together: the spool of live events,
+/// whose tables are in here, too. [`IN_MEMORY`] gives a database of its own.
+pub(crate) async fn connect(path: &Path) -> Result<Connection, OpenError> {
+    if path == Path::new(IN_MEMORY) {
+        return Ok(file::in_memory());
+    }
+    let owned = path.to_owned();
+    spawn_blocking(move || file::open(&owned))
+        .await
+        .map_err(OpenError::BrokenOff)?
+}
+
 fn warn_of_file(path: &Path, error: &dyn Error) {
     let path = path.display();
     tracing::warn!(
@@ -163,13 +182,18 @@ fn warn_of_file(path: &Path, error: &dyn Error) {
 
 /// Text from outside as it may be kept: without secrets, and not longer than
 /// anybody reads. In this order, or half a secret would not be recognised.
-fn kept(text: &str) -> String {
+pub(crate) fn kept(text: &str) -> String {
     let mut masked = telemetry::masker().mask(text).into_owned();
     if let Some((end, _)) = masked.char_indices().nth(LONGEST_TEXT) {
         masked.truncate(end);
         masked.push('…');
     }
     masked
+}
+
+/// A moment as text that sorts as time does: always as many digits.
+pub(crate) fn moment(at: Timestamp) -> String {
+    format!("{at:.6}")
 }
 
 #[cfg(test)]

@@ -370,7 +370,7 @@ fn withheld_of(row: &Row<'_>) -> rusqlite::Result<WithheldRecord> {
 }
 
 /// A value that is kept as text.
-pub(super) fn parsed<T>(text: &str) -> rusqlite::Result<T>
+pub(crate) fn parsed<T>(text: &str) -> rusqlite::Result<T>
 where
     T: FromStr<Err: Error + Send + Sync + 'static>,
 {

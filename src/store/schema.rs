@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x506f_7274;
 /// Numbered by their place; the file's `user_version` is how many it has seen.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
-const STEPS: &[M<'static>] = &[M::up(RUNS), M::up(SYNC_STEPS)];
+const STEPS: &[M<'static>] = &[M::up(RUNS), M::up(SYNC_STEPS), M::up(LIVE_EVENTS)];
 
 const RUNS: &str = "PRAGMA application_id = 0x506f7274;
 
@@ -85,3 +85,56 @@ const SYNC_STEPS: &str = "
         outcome TEXT CHECK (outcome IN ('done', 'refused', 'unknown', 'skipped', 'planned')),
         detail TEXT
     ) STRICT;";
+
+const LIVE_EVENTS: &str = "
+    -- Numbers are never used twice: a dead event keeps its own.
+    CREATE TABLE live_event (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        subject TEXT NOT NULL,
+        delivery TEXT NOT NULL,
+        source TEXT NOT NULL,
+        account TEXT,
+        thing TEXT NOT NULL,
+        object TEXT NOT NULL,
+        page TEXT,
+        event_type TEXT NOT NULL,
+        gone INTEGER NOT NULL,
+        payload TEXT NOT NULL,
+        received TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX live_event_of_subject ON live_event (subject);
+
+    -- One for each subject that events wait for.
+    CREATE TABLE live_subject (
+        key TEXT PRIMARY KEY,
+        due TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        error TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX live_subject_due ON live_subject (due, key);
+
+    CREATE TABLE live_delivery (
+        delivery TEXT PRIMARY KEY,
+        seen TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX live_delivery_seen ON live_delivery (seen);
+
+    -- The columns of live_event first, and in their order.
+    CREATE TABLE live_dead_event (
+        id INTEGER PRIMARY KEY,
+        subject TEXT NOT NULL,
+        delivery TEXT NOT NULL,
+        source TEXT NOT NULL,
+        account TEXT,
+        thing TEXT NOT NULL,
+        object TEXT NOT NULL,
+        page TEXT,
+        event_type TEXT NOT NULL,
+        gone INTEGER NOT NULL,
+        payload TEXT NOT NULL,
+        received TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        error TEXT NOT NULL,
+        died TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX live_dead_event_died ON live_dead_event (died);";

@@ -21,7 +21,7 @@ use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use super::runs::parsed;
-use super::{Store, kept};
+use super::{Store, kept, moment};
 
 /// Steps that are remembered: at the default cap of public changes, at least
 /// most of a day; as a rule, months.
@@ -362,9 +362,4 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<SyncStepRecord> {
         outcome: row.get("outcome")?,
         detail: row.get("detail")?,
     })
-}
-
-/// A moment as text that sorts as time does: always as many digits.
-fn moment(at: Timestamp) -> String {
-    format!("{at:.6}")
 }

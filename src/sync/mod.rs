@@ -7,6 +7,7 @@
 
 mod deletion_log;
 mod expressions;
+mod live_event;
 mod log;
 mod measure;
 mod progress;
@@ -17,6 +18,7 @@ mod resync;
 mod state;
 
 pub use expressions::Expressions;
+pub use live_event::{LiveError, LiveOutcome};
 pub use progress::{KindProgress, Progress};
 pub use report::{Ending, KindReport, ResyncReport};
 pub use reporting::Reporting;

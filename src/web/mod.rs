@@ -1,4 +1,5 @@
-//! Inbound HTTP: health, metrics, Port's wish for a resync, and Pagerstatus' hooks.
+//! Inbound HTTP: health, metrics, Port's wish for a resync, and webhooks: the
+//! vendors', and Pagerstatus'.
 //!
 //! ```text
 //! bind ─▶ serve: connections (bounded) ─▶ head (bounded time) ─▶ mark ─▶ bound ─▶ one handler
@@ -12,7 +13,7 @@
 //! orchestrator restart the process; it reads no body and waits for nothing.
 //!
 //! Nothing here does any work: a request for a resync, or for a pass of incident
-//! sync, is handed on and answered.
+//! sync, is handed on and answered, and a live event is stored.
 //! No query string and no body ever reaches a log line.
 
 mod connection;
@@ -22,6 +23,7 @@ mod resync;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +45,9 @@ pub use connection::{BindError, bind, serve};
 pub use health::{Health, Requirement};
 pub use pagerstatus::PagerstatusRoute;
 pub use resync::{Ask, ResyncRoute};
+pub use webhook::{Accounts, WebhookRoute};
 
+use self::webhook::Webhooks;
 use crate::telemetry::metrics::{self, Exposition};
 
 /// The largest body that is read.
@@ -73,6 +77,8 @@ pub struct State {
     pub resync: Option<ResyncRoute>,
     /// Who hears of Pagerstatus' webhook; without it there are no such routes.
     pub pagerstatus: Option<PagerstatusRoute>,
+    /// Who takes the vendors' webhooks; without it there are no such routes.
+    pub webhook: Option<WebhookRoute>,
 }
 
 /// Every route, and what surrounds them.
@@ -104,14 +110,35 @@ fn router(state: State) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT as usize))
         .layer(middleware::from_fn_with_state(permits, bound));
 
-    router_of_text()
+    let mut routes = router_of_text()
         .route(&below("/health/live"), get(health::live))
         .route(&below("/health/ready"), get(health::ready))
         .with_state(state.health)
-        .merge(bounded)
+        .merge(bounded);
+    if let Some(route) = state.webhook {
+        let prefix = below("/integration/webhook");
+        routes = routes.merge(webhooks(&prefix, route));
+    }
+    routes
         .fallback(|| async { refusal(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(|| async { refusal(StatusCode::METHOD_NOT_ALLOWED) })
         .layer(middleware::from_fn(mark))
+}
+
+/// The vendors' webhooks, with bounds of their own: a burst of them must neither
+/// be turned away nor keep anybody else out.
+fn webhooks(prefix: &str, route: WebhookRoute) -> Router {
+    let webhooks = Webhooks::new(route);
+    router_of_text()
+        .route(prefix, post(webhook::of_anybody))
+        .route(&format!("{prefix}/{{source}}"), post(webhook::of_source))
+        .route(
+            &format!("{prefix}/{{source}}/{{account}}"),
+            post(webhook::of_account),
+        )
+        .with_state(Arc::clone(&webhooks))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT as usize))
+        .layer(middleware::from_fn_with_state(webhooks, webhook::bound))
 }
 
 /// A router that takes a path as it is written; see [`literal`].

@@ -238,6 +238,7 @@ fn web_state(
         ocean_names: settings.metrics.ocean_names,
         resync,
         pagerstatus,
+        webhook: None,
     }
 }
 

@@ -24,7 +24,9 @@ label_by_name!(
     ResyncResult,
     ResyncCall,
     SyncPass,
-    SyncCall
+    SyncCall,
+    WebhookResult,
+    LiveResult
 );
 
 /// A kind of the mapping and where its objects come from.
@@ -249,6 +251,90 @@ impl SyncCall {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct SyncCallLabels {
     pub(super) result: SyncCall,
+}
+
+/// What became of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WebhookResult {
+    /// What it tells of is stored.
+    Stored,
+    /// It was stored when it was delivered before.
+    Duplicate,
+    /// It tells of nothing that there are kinds for.
+    Ignored,
+    /// Who sent it has not proved that they may.
+    Unauthenticated,
+    /// It is no JSON, or not a vendor's, or did not come to its end.
+    Malformed,
+    TooLarge,
+    /// There is no such source or account.
+    Unknown,
+    /// It could not be stored.
+    Unavailable,
+}
+
+impl WebhookResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Unknown => "unknown",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct WebhookLabels {
+    source: Source,
+    result: WebhookResult,
+}
+
+impl WebhookLabels {
+    pub(super) const fn new(source: Option<SourceName>, result: WebhookResult) -> Self {
+        Self {
+            source: Source(source),
+            result,
+        }
+    }
+}
+
+/// What became of an attempt at a live event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LiveResult {
+    Done,
+    /// Another attempt follows.
+    Again,
+    GivenUp,
+}
+
+impl LiveResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Again => "again",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct LiveLabels {
+    source: Source,
+    result: LiveResult,
+}
+
+impl LiveLabels {
+    pub(super) const fn new(source: SourceName, result: LiveResult) -> Self {
+        Self {
+            source: Source(Some(source)),
+            result,
+        }
+    }
 }
 
 /// A vendor's name, in small letters.

@@ -14,6 +14,7 @@
 
 mod exposition;
 mod labels;
+mod live;
 pub mod ocean;
 mod registry;
 mod sync;
@@ -25,8 +26,10 @@ use jiff::Timestamp;
 
 pub use self::exposition::Exposition;
 pub use self::labels::{
-    ApiOutcome, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall, SyncPass,
+    ApiOutcome, LiveResult, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall, SyncPass,
+    WebhookResult,
 };
+pub use self::live::{live_event_done_after, live_events, live_events_in_spool, webhook_answered};
 pub use self::sync::{
     sync_announced_after, sync_called, sync_last_success, sync_managed_incidents,
     sync_oldest_unannounced, sync_pass, sync_step, sync_withheld,

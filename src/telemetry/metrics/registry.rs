@@ -13,8 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    ApiLabels, CallLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels, SourceKind,
-    SyncCallLabels, SyncPassLabels, SyncStepLabels,
+    ApiLabels, CallLabels, LiveLabels, ObjectLabels, ReasonLabels, RequestLabels, ResyncLabels,
+    SourceKind, SyncCallLabels, SyncPassLabels, SyncStepLabels, WebhookLabels,
 };
 
 /// What the process has measured so far.
@@ -33,6 +33,16 @@ const REQUEST_SECONDS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 /// the usual minute between two passes, or after an outage.
 const ANNOUNCED_SECONDS: [f64; 10] = [
     2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0,
+];
+
+/// Seconds that a webhook may take: what it should take, and what the most
+/// impatient vendor allows.
+const WEBHOOK_SECONDS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 5.0];
+
+/// Seconds from a webhook to the catalog: at once, after some attempts, or after
+/// an outage.
+const LIVE_SECONDS: [f64; 11] = [
+    0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0,
 ];
 
 type Seconds = Counter<f64, AtomicU64>;
@@ -63,6 +73,13 @@ pub(super) struct Metrics {
     pub(super) sync_withheld: Family<ReasonLabels, Gauge>,
     pub(super) sync_oldest_unannounced: Gauge,
     pub(super) sync_announced_after: Histogram,
+    pub(super) webhooks: Family<WebhookLabels, Counter>,
+    pub(super) webhook_duration: Histogram,
+    pub(super) live_events: Family<LiveLabels, Counter>,
+    pub(super) live_event_done_after: Histogram,
+    pub(super) live_events_waiting: Gauge,
+    pub(super) live_events_dead: Gauge,
+    pub(super) live_events_oldest: Gauge,
 }
 
 impl Metrics {
@@ -95,6 +112,13 @@ impl Metrics {
             sync_withheld: Family::default(),
             sync_oldest_unannounced: Gauge::default(),
             sync_announced_after: Histogram::new(ANNOUNCED_SECONDS),
+            webhooks: Family::default(),
+            webhook_duration: Histogram::new(WEBHOOK_SECONDS),
+            live_events: Family::default(),
+            live_event_done_after: Histogram::new(LIVE_SECONDS),
+            live_events_waiting: Gauge::default(),
+            live_events_dead: Gauge::default(),
+            live_events_oldest: Gauge::default(),
         };
         metrics.registered()
     }
@@ -105,6 +129,7 @@ impl Metrics {
         self.register_catalog(&mut registry);
         self.register_apis(&mut registry);
         self.register_sync(&mut registry);
+        self.register_live_events(&mut registry);
         register_process(&mut registry);
         Self { registry, ..self }
     }
@@ -249,6 +274,47 @@ impl Metrics {
             "How long it took from an acknowledgement to the public incident",
             Unit::Seconds,
             self.sync_announced_after.clone(),
+        );
+    }
+
+    fn register_live_events(&self, registry: &mut Registry) {
+        registry.register(
+            "webhooks",
+            "Webhooks that came in, by whose they were and what became of them",
+            self.webhooks.clone(),
+        );
+        registry.register_with_unit(
+            "webhook_duration",
+            "How long it took to answer a webhook, once its head was there",
+            Unit::Seconds,
+            self.webhook_duration.clone(),
+        );
+        registry.register(
+            "live_events",
+            "Live events by what an attempt at them came to, each attempt counted",
+            self.live_events.clone(),
+        );
+        registry.register_with_unit(
+            "live_event_done_after",
+            "How long it took from the first webhook about an object to the catalog",
+            Unit::Seconds,
+            self.live_event_done_after.clone(),
+        );
+        registry.register(
+            "live_events_waiting",
+            "Live events that are stored and not done yet",
+            self.live_events_waiting.clone(),
+        );
+        registry.register(
+            "live_events_dead",
+            "Live events that were given up and are kept",
+            self.live_events_dead.clone(),
+        );
+        registry.register_with_unit(
+            "live_events_oldest",
+            "Age of the live event that has waited longest; 0 when there is none",
+            Unit::Seconds,
+            self.live_events_oldest.clone(),
         );
     }
 }

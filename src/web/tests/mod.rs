@@ -66,6 +66,7 @@ impl Running {
                 accounts: accounts.iter().map(|&name| name.to_owned()).collect(),
                 hint: counting(&hinted),
             }),
+            webhook: None,
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listener, state, stop.clone()));

@@ -1,0 +1,25 @@
+//! Live events: what vendors tell by webhook, from the request to the worker.
+//!
+//! ```text
+//! web::webhook ─▶ auth: whose is it? ─▶ recognize: about what? ─▶ spool: on the disk ─▶ 2xx
+//!                                                                   │
+//!                                            worker ◀──── take ─────┘
+//!                                              └─▶ sync::live_event ─▶ done, later or bury
+//! ```
+//!
+//! An event is a hint: it says which object to look at, and whoever works on it
+//! fetches the object afresh. So events of one object that wait together are
+//! served by one fetch, and neither their order across objects nor a second
+//! delivery does harm. What must never happen is that an event which was answered
+//! with 2xx is forgotten: the vendor sends it only once.
+
+pub mod auth;
+pub mod event;
+pub mod recognize;
+pub mod spool;
+pub mod worker;
+
+pub use auth::{Authenticator, derived_token};
+pub use event::{DeadEvent, NewEvent, SpooledEvent, Subject, Taken, Thing};
+pub use spool::{Counts, Lease, LocalSpool, Put, Spool, SpoolError};
+pub use worker::Workers;
