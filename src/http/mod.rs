@@ -28,6 +28,7 @@ pub(crate) mod testing;
 
 pub use client::{Expect, HttpClient, Reply, Request};
 pub use connection::BuildError;
+pub(crate) use connection::install_crypto_provider;
 pub use error::{BodyProblem, Call, HttpError};
 pub use headers::{Announced, RateHeaders};
 pub use pacing::{Pacer, Slot};
