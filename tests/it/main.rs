@@ -14,6 +14,7 @@ mod incident_sync;
 mod installed;
 mod kills;
 mod listing;
+mod live;
 mod messages;
 mod metrics;
 mod opsgenie;

@@ -1,0 +1,3 @@
+//! Live events: webhooks, what keeps them, and several replicas.
+
+mod redis;
