@@ -200,6 +200,12 @@ impl SharedLeadership {
     async fn look(&self, other: &mut String) -> Duration {
         let asked = Instant::now();
         match self.ask().await {
+            // The answer came after the end of the term, which somebody may have
+            // noticed: there is a new one to be asked for.
+            Ok(Answer::Leads(_)) if self.term().is_some() && self.fenced().is_none() => {
+                self.set(None);
+                Duration::ZERO
+            }
             Ok(Answer::Leads(fence)) => {
                 let until = asked + self.times.used();
                 self.set(Some(Term { fence, until }));

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_live_events_time_is_rounded_up_and_that_of_a_page_down() {
-        let asked = Instant::now();
+        let long_ago = Instant::now();
+        let asked = long_ago + Duration::from_secs(20);
         let reading = Reading {
             asked,
             answered: asked + Duration::from_millis(40),
@@ -181,7 +182,7 @@ mod tests {
         };
 
         for moment in [
-            asked - Duration::from_secs(20),
+            long_ago,
             asked,
             asked + Duration::from_millis(20),
             asked + Duration::from_secs(20),

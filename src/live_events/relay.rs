@@ -43,8 +43,9 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Reconcile,
+        Self::Resync(Trigger::Once),
         Self::Resync(Trigger::Start),
         Self::Resync(Trigger::Schedule),
         Self::Resync(Trigger::Port),

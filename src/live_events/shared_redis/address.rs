@@ -8,7 +8,7 @@
 //! authorities count (and `SSL_CERT_FILE` and `SSL_CERT_DIR`, which the library
 //! looks at by itself).
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use redis::{
     Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError,
@@ -26,10 +26,10 @@ pub enum OpenError {
     #[error("the URL of the Redis cannot be used")]
     Url(#[source] RedisError),
 
-    #[error("cannot read {setting} of the Redis from {}", path.display())]
+    #[error("cannot read {setting} of the Redis from {place}")]
     ReadPem {
         setting: &'static str,
-        path: PathBuf,
+        place: String,
         #[source]
         source: std::io::Error,
     },
@@ -62,13 +62,17 @@ pub(super) async fn client(
     }
     install_crypto_provider();
     let root_cert = match &settings.ca {
-        Some(ca) => Some(read(ca, "the certificate authority").await?),
+        Some(ca) => Some(read(ca, "the certificate authority", shown).await?),
         None => None,
     };
     let client_tls = match &settings.client_certificate {
         Some(client) => Some(ClientTlsConfig {
-            client_cert: read(&client.certificate, "the client certificate").await?,
-            client_key: read(&client.private_key, "the private key").await?,
+            client_cert: read(&client.certificate, "the client certificate", shown).await?,
+            // What is taken for its path may be the key.
+            client_key: read(&client.private_key, "the private key", |_| {
+                "the file that the setting names".to_owned()
+            })
+            .await?,
         }),
         None => None,
     };
@@ -127,15 +131,23 @@ fn with_place(address: ConnectionAddr, to_host: String, to_port: u16) -> Connect
     }
 }
 
-async fn read(pem: &Pem, setting: &'static str) -> Result<Vec<u8>, OpenError> {
+async fn read(
+    pem: &Pem,
+    setting: &'static str,
+    place: impl Fn(&Path) -> String,
+) -> Result<Vec<u8>, OpenError> {
     match pem {
         Pem::Text(text) => Ok(text.expose_secret().as_bytes().to_vec()),
         Pem::File(path) => tokio::fs::read(path)
             .await
             .map_err(|source| OpenError::ReadPem {
                 setting,
-                path: path.clone(),
+                place: place(path),
                 source,
             }),
     }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }

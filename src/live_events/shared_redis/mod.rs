@@ -200,17 +200,15 @@ impl SharedRedis {
         command: &Cmd,
         script: Option<&Script>,
     ) -> Result<T, RedisFault> {
-        let result = match timeout(DEADLINE, self.attempt(command, script)).await {
-            Ok(result) => result,
-            Err(_) => {
-                // Half-open connections look like this.
-                self.state().current = None;
-                Err(RedisFault::Silent {
-                    place: self.place(),
-                    waited: DEADLINE,
-                })
-            }
-        };
+        let attempted = timeout(DEADLINE, self.attempt(command, script)).await;
+        let result = attempted.unwrap_or_else(|_| {
+            // Half-open connections look like this.
+            self.state().current = None;
+            Err(RedisFault::Silent {
+                place: self.place(),
+                waited: DEADLINE,
+            })
+        });
         self.inner.outage.notice(&result, &self.place());
         result
     }

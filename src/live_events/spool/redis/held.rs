@@ -84,13 +84,18 @@ impl Lock {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Holds for longer, but not again: who has once been told that it is not
+    /// theirs any more has stopped in the middle.
     pub(super) fn prolong(&self, until: Instant) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        let mut current = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        if Instant::now() < *current {
+            *current = until;
+        }
     }
 
     /// Somebody else has it, or may have.
     pub(super) fn lose(&self) {
-        self.prolong(Instant::now());
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 }
 
@@ -165,5 +170,42 @@ impl Drop for Asked<'_> {
         if let Some(token) = self.token.take() {
             self.locks.abandon(token);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_not_regained() {
+        let locks = Arc::new(Locks::default());
+        let soon = Instant::now() + Duration::from_mins(1);
+        let held = locks.ask().was_given("S".to_owned(), soon, &locks);
+        assert!(held.is_ours());
+
+        held.lose();
+        locks.all()[0].prolong(soon);
+
+        assert!(!held.is_ours());
+    }
+
+    #[test]
+    fn what_is_dropped_on_the_way_is_given_back() {
+        let locks = Arc::new(Locks::default());
+        let until = Instant::now();
+
+        drop(locks.ask());
+        locks.ask().was_refused();
+        locks
+            .ask()
+            .was_given("A".to_owned(), until, &locks)
+            .settle();
+        drop(locks.ask().was_given("B".to_owned(), until, &locks));
+
+        assert_eq!(locks.take_abandoned().len(), 2);
+        assert!(locks.all().is_empty());
     }
 }

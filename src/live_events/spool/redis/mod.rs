@@ -62,6 +62,7 @@ mod held;
 mod scripts;
 mod upkeep;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -263,8 +264,11 @@ impl RedisSpool {
         self.end(&taken, "bury", Duration::ZERO, error).await;
     }
 
+    /// Who has lost the lock has not done all of the work, whatever they think:
+    /// it is done again, by whoever gets it next.
     async fn end(&self, taken: &Taken, what: &str, after: Duration, error: &str) {
         if let Lease::Redis(held) = &taken.lease {
+            let what = if held.is_ours() { what } else { "later" };
             self.give_back(held, what, after, error).await;
         }
     }
@@ -367,7 +371,8 @@ impl RedisSpool {
         let digest = digest(&SHA256, delivery.as_bytes());
         let mut name = "delivery:".to_owned();
         for byte in digest.as_ref() {
-            name.push_str(&format!("{byte:02x}"));
+            // Writing to a string cannot fail.
+            let _infallible = write!(name, "{byte:02x}");
         }
         self.redis.key(&name)
     }
@@ -420,8 +425,8 @@ fn json(event: &NewEvent) -> Vec<u8> {
     serde_json::to_vec(event).unwrap_or_default()
 }
 
-fn text(number: impl ToString) -> Vec<u8> {
-    number.to_string().into_bytes()
+fn text(number: impl Into<u64>) -> Vec<u8> {
+    number.into().to_string().into_bytes()
 }
 
 fn millis(duration: Duration) -> u64 {

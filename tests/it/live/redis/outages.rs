@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use portolan::live_events::recent_writes::SharedRecentWrites;
+
 use super::{RedisServer, event, numbers, take};
 
 #[tokio::test]
@@ -82,15 +84,41 @@ async fn a_wrong_password_is_only_a_reason_to_try_again() {
         "{told}"
     );
 
-    let _: () = {
+    {
         let url = format!("redis://:right@127.0.0.1:{}", redis.port);
         let client = redis::Client::open(url).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         let mut command = redis::cmd("CONFIG");
         command.arg(&["SET", "requirepass", "wrong"]);
-        command.query_async(&mut connection).await.unwrap()
-    };
+        let _: () = command.query_async(&mut connection).await.unwrap();
+    }
     wrong.put(&[event("A", 1)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_that_may_do_what_the_documentation_says_is_enough() {
+    let documented = include_str!("../../../../docs/operations.md");
+    let rights = "~portolan:* +@all -@admin -@dangerous +info";
+    assert!(documented.contains(&format!("`{rights}`")));
+    let redis = RedisServer::start();
+    let mut command = vec!["ACL", "SETUSER", "ours", "on", ">secret"];
+    command.extend(rights.split(' '));
+    let _: () = redis.says(&command).await;
+    let mut settings = redis.settings();
+    settings.username = Some("ours".to_owned());
+    settings.password = Some("secret".into());
+
+    let spool = super::RedisSpool::new(super::shared(&settings).await, super::TIMES);
+    let other = super::shared(&settings).await;
+    let replica = super::Replica::run(spool, other.clone());
+    replica.spool.put(&[event("A", 1)]).await.unwrap();
+    let taken = take(&replica.spool).await;
+    replica.spool.done(taken).await;
+    assert_eq!(replica.spool.counts().await.unwrap().waiting, 0);
+    let written = SharedRecentWrites::new(other);
+    let now = Instant::now();
+    written.note("incident", "A", now).await.unwrap();
+    written.newer_than("incident", &["A"], now).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portolan::live_events::spool::{RedisSpool, SpoolTimes};
+use portolan::live_events::spool::{Counts, RedisSpool, SpoolTimes};
 
 use super::{RedisServer, event, finds_nothing, numbers, shared, take};
 
@@ -30,7 +30,7 @@ async fn what_one_replica_accepts_another_works_on() {
     assert_eq!(taken.subject.id, "B");
     one.spool.done(taken).await;
 
-    assert_eq!(one.spool.counts().await.unwrap(), Default::default());
+    assert_eq!(one.spool.counts().await.unwrap(), Counts::default());
     for key in ["waiting", "due", "locks", "held", "attempts", "lost"] {
         let key = format!("portolan:{{my-integration}}:{key}");
         let exists: bool = redis.says(&["EXISTS", &key]).await;

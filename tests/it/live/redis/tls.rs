@@ -151,4 +151,15 @@ async fn a_file_that_is_not_there_is_named_and_a_key_is_never_shown() {
         told.contains("the certificates for the Redis cannot be used") && !told.contains("hidden"),
         "{told}"
     );
+
+    let mut without_its_first_line = broken;
+    without_its_first_line.client_certificate = Some(ClientCertificate {
+        certificate: Pem::Text(Certificates::new().client.0.into()),
+        private_key: Pem::File("hidden".into()),
+    });
+    let told = accepts(&without_its_first_line).await.unwrap_err();
+    assert!(
+        told.contains("cannot read the private key of the Redis") && !told.contains("hidden"),
+        "{told}"
+    );
 }
