@@ -41,7 +41,6 @@
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`reconcile`] | public incidents follow on-call incidents: desired, observed, plan, apply |
-//! | [`live_events`] | what webhooks say, kept until it is worked on; which replica leads |
 //! | [`store`] | the local state database: the history of runs, the trail of incident sync |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
