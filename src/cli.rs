@@ -27,6 +27,10 @@ pub enum Command {
     #[command(after_help = RECONCILE_AFTER_HELP)]
     Reconcile(ReconcileArguments),
 
+    /// List live events that wait or were given up, and have the latter tried again
+    #[command(after_help = EVENTS_AFTER_HELP)]
+    Events(EventsArguments),
+
     /// Watch a full resync against simulators: no account, no network, no settings
     Sandbox(SandboxArguments),
 }
@@ -81,6 +85,27 @@ pub struct ReconcileArguments {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `portolan events`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct EventsArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Print JSON, with all that is known of each event
+    #[arg(long)]
+    pub json: bool,
+
+    /// Put these back, by the identifiers of the list
+    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with = "replay_all")]
+    pub replay: Vec<String>,
+
+    /// Put back everything that was given up
+    #[arg(long)]
+    pub replay_all: bool,
 }
 
 /// Flags of `portolan sandbox`.
@@ -155,6 +180,13 @@ OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC or …_FILE the rules and texts; see d
 
 Exit codes: 0 everything is as it ought to be, or planned; 1 no status page could be read;
 2 not started; 3 something could not be read or done (see the log)";
+
+const EVENTS_AFTER_HELP: &str = "\
+Looks into the state database of the service: run it where the service runs, with the same
+environment. A running service notices what was put back within a minute.
+
+Exit codes: 0 listed, or put back; 1 the database cannot be read, or none of those to put back is
+there; 2 not started; 3 some of those to put back are not there";
 
 /// `250ms`, `2s`, `1.5s`, `1m`.
 fn duration(text: &str) -> Result<Duration, String> {

@@ -28,7 +28,7 @@
 //! | [`commands`] | one file a command; the only place that starts a run and ends it |
 //! | [`settings`] | environment, `.env` and `config.yaml` to checked values; every problem at once |
 //! | [`telemetry`] | log lines, with secrets masked; every metric as a typed function |
-//! | [`web`] | inbound HTTP: health, metrics, Port's wish for a resync, Pagerstatus' hooks |
+//! | [`web`] | inbound HTTP: health, metrics, Port's wish for a resync, webhooks |
 //! | [`causes`] | an error, its causes and its remedy on one line |
 //! | [`event_listener`] | what asks for a resync: the start, Port, the schedule |
 //! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
@@ -41,7 +41,8 @@
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`reconcile`] | public incidents follow on-call incidents: desired, observed, plan, apply |
-//! | [`store`] | the local state database: the history of runs, the trail of incident sync |
+//! | [`live_events`] | what webhooks tell: whose it is, what it is about, the spool, the workers |
+//! | [`store`] | the local state database: the history of runs, the trail of incident sync, live events that wait |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!
 //! # Who uses whom
@@ -61,8 +62,10 @@
 //!   secrets they come by.
 //! - `sandbox` uses nothing of the program but the names of settings, so that a mistake
 //!   is not made twice in the same way.
-//! - `web` → `telemetry::metrics`, and `api` for the version it names; who hears of a request
-//!   is handed to it.
+//! - `web` → `telemetry::metrics`, `live_events` for what webhooks tell, and `api` for the
+//!   version it names; who hears of a request is handed to it.
+//! - `live_events` → `store`, for the file of the spool; `sync` for the types of what comes
+//!   of an event. Who works on events is handed to it.
 //! - Everybody may use `causes`, `telemetry::metrics`, and its own section of `settings`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 

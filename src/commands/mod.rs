@@ -1,6 +1,7 @@
 //! One file a command, and what they share. What a command prints as its result goes to stdout, all
 //! else to stderr.
 
+mod events;
 mod history;
 mod incident_sync;
 mod logging;
@@ -70,6 +71,7 @@ pub fn run(cli: Cli) -> Exit {
     let exit = match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(arguments)),
         Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
+        Command::Events(arguments) => runtime.block_on(events::run(arguments)),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
     };
     // Whoever is still at work on another thread, at an expression that runs to

@@ -95,28 +95,43 @@ impl Accounts {
         )
     }
 
-    fn has(&self, source: SourceName) -> bool {
-        self.0.iter().any(|(known, _)| *known == source)
+    /// The source and the account that the path names; none where it names none.
+    fn named(&self, said: Said) -> Result<Option<(SourceName, Account)>, Refused> {
+        let Some(source) = said.source else {
+            return Ok(None);
+        };
+        let source = source.parse().map_err(|_unknown| WebhookResult::Unknown)?;
+        match self.meant(source, said.account.as_deref()) {
+            Some(account) => Ok(Some((source, account))),
+            None => Err(Refused {
+                source: Some(source),
+                result: WebhookResult::Unknown,
+            }),
+        }
     }
 
     /// The account that is meant by what the path says of it: the only one, where
     /// it says nothing. None: there is no such account.
-    fn meant(&self, source: SourceName, named: Option<&str>) -> Option<Option<&str>> {
+    fn meant(&self, source: SourceName, said: Option<&str>) -> Option<Account> {
         let mut names = self
             .0
             .iter()
             .filter(|(known, _)| *known == source)
-            .map(|(_, name)| name.as_deref());
-        if named.is_some() {
-            return names.find(|name| *name == named);
+            .map(|(_, name)| name.clone());
+        if said.is_some() {
+            return names.find(|name| name.as_deref() == said).map(Account);
         }
         match (names.next(), names.next()) {
             (None, _) => None,
-            (Some(only), None) => Some(only),
-            (Some(_), Some(_)) => Some(None),
+            (Some(only), None) => Some(Account(only)),
+            (Some(_), Some(_)) => Some(Account(None)),
         }
     }
 }
+
+/// Whose an event is: an account by its name, where it has one and is known.
+#[derive(Debug, PartialEq)]
+struct Account(Option<String>);
 
 impl FromIterator<(SourceName, Option<String>)> for Accounts {
     fn from_iter<T: IntoIterator<Item = (SourceName, Option<String>)>>(accounts: T) -> Self {
@@ -270,31 +285,29 @@ async fn accept(
         .ok_or(WebhookResult::Unauthenticated)?;
 
     let said = said.ok_or(WebhookResult::Unknown)?;
-    let named = said.source.as_deref();
-    let named = named
-        .map(|source| source.parse().ok().filter(|source| accounts.has(*source)))
-        .map(|known| known.ok_or(WebhookResult::Unknown))
-        .transpose()?;
-    let (source, body_value) = understood(named, &headers, &body)?;
+    let named = accounts.named(said)?;
+    let (source, content) = understood(named.as_ref().map(|(source, _)| *source), &headers, &body)?;
     if proof == Proof::Pagerduty && source != SourceName::Pagerduty {
         return Err(WebhookResult::Unauthenticated.into());
     }
-    let of_source = |result| Refused {
-        source: Some(source),
-        result,
+    let account = match named {
+        Some((_, account)) => account,
+        None => match accounts.meant(source, None) {
+            Some(account) => account,
+            // Somebody else's subscription, or one of a source that was on before.
+            None => return Ok((Some(source), WebhookResult::Ignored)),
+        },
     };
-    let account = match accounts.meant(source, said.account.as_deref()) {
-        Some(account) => account,
-        // Somebody else's subscription, or one of a source that was on before.
-        None if named.is_none() => return Ok((Some(source), WebhookResult::Ignored)),
-        None => return Err(of_source(WebhookResult::Unknown)),
-    };
+    let account = account.0.as_deref();
     let delivery = recognize::delivery(source, account, &headers, &body);
-    let events = recognize::events(source, account, &body_value, &delivery, Timestamp::now());
+    let events = recognize::events(source, account, &content, &delivery, Timestamp::now());
     if events.is_empty() {
         return Ok((Some(source), WebhookResult::Ignored));
     }
-    let put = webhooks.store(&events).await.map_err(of_source)?;
+    let put = webhooks.store(&events).await.map_err(|result| Refused {
+        source: Some(source),
+        result,
+    })?;
     webhooks.tell(&events, put);
     let result = if put.stored == 0 {
         WebhookResult::Duplicate
@@ -406,12 +419,13 @@ mod tests {
         .map(|(source, name)| (source, name.map(str::to_owned)))
         .collect();
         let meant = |source, named| accounts.meant(source, named);
+        let some = |name: &str| Some(Account(Some(name.to_owned())));
 
-        assert_eq!(meant(SourceName::Pagerduty, Some("us")), Some(Some("us")));
+        assert_eq!(meant(SourceName::Pagerduty, Some("us")), some("us"));
         assert_eq!(meant(SourceName::Pagerduty, Some("US")), None);
-        assert_eq!(meant(SourceName::Pagerduty, None), Some(None));
-        assert_eq!(meant(SourceName::Statuspage, None), Some(Some("main")));
-        assert_eq!(meant(SourceName::Opsgenie, None), Some(None));
+        assert_eq!(meant(SourceName::Pagerduty, None), Some(Account(None)));
+        assert_eq!(meant(SourceName::Statuspage, None), some("main"));
+        assert_eq!(meant(SourceName::Opsgenie, None), Some(Account(None)));
         assert_eq!(meant(SourceName::Opsgenie, Some("eu")), None);
         assert_eq!(Accounts::default().meant(SourceName::Opsgenie, None), None);
     }

@@ -10,8 +10,8 @@ use portolan::settings::SourceName;
 use portolan::store::{SyncOutcome, SyncStepKind};
 use portolan::telemetry::metrics::ocean::LastResync;
 use portolan::telemetry::metrics::{
-    self, ApiOutcome, Exposition, ObjectResult, ResyncCall, ResyncResult, SourceKind, SyncCall,
-    SyncPass,
+    self, ApiOutcome, Exposition, LiveResult, ObjectResult, ResyncCall, ResyncResult, SourceKind,
+    SyncCall, SyncPass, WebhookResult,
 };
 
 /// Who measures what was held back does away with what others measured before.
@@ -67,6 +67,15 @@ fn measure_everything() {
     }
     metrics::sync_oldest_unannounced(Some(second));
     metrics::sync_announced_after(second);
+    for result in [WebhookResult::Stored, WebhookResult::Unauthenticated] {
+        metrics::webhook_answered(Some(SourceName::Opsgenie), result, second);
+        metrics::webhook_answered(None, result, second);
+    }
+    for result in [LiveResult::Done, LiveResult::Again, LiveResult::GivenUp] {
+        metrics::live_events(SourceName::Opsgenie, result, 2);
+    }
+    metrics::live_event_done_after(second);
+    metrics::live_events_in_spool(3, 2, Some(second));
     let last = LastResync::default();
     last.duration("incident-0", "resync", second);
     last.count("incident-0", "extract", "raw_extracted", 3);

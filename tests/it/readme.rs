@@ -44,7 +44,12 @@ fn quoted(cell: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn its_help_blocks_are_those_of_the_program() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["sandbox", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["events", "--help"],
+        &["sandbox", "--help"],
+    ] {
         let help = portolan(arguments, &[]).await.expect_code(0).stdout;
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
         let block = format!(

@@ -58,6 +58,8 @@ fn the_defaults_are_those_of_the_contract() {
         Duration::from_secs(90)
     );
     assert!(settings.live_events.base_url.is_none() && settings.live_events.redis.is_none());
+    assert!(settings.live_events.webhook_auth && !settings.live_events.debug_logging);
+    assert_eq!(settings.live_events.give_up_after, Duration::from_hours(24));
 }
 
 #[test]
@@ -224,6 +226,31 @@ fn settings_without_a_counterpart_are_accepted_and_listed_in_one_warning() {
         `OCEAN__PROCESS_EXECUTION_MODE` is ignored: everything runs in one process
         accepted, but without effect here: `OCEAN__PROCESSING_MODE`, `OCEAN__STREAMING__ENABLED`
         "
+    );
+}
+
+#[test]
+fn webhooks_may_go_unauthenticated_and_be_signed_by_secrets_of_ones_own() {
+    let live_events = settings(&[
+        ("OCEAN__INTEGRATION__CONFIG__WEBHOOK_AUTH", "off"),
+        (
+            "OCEAN__INTEGRATION__CONFIG__PAGERDUTY_WEBHOOK_SECRETS",
+            r#"["one","two"]"#,
+        ),
+        ("OCEAN__LIVE_EVENTS__GIVE_UP_AFTER_SECONDS", "1.5"),
+        ("OCEAN__EVENT_WORKERS_COUNT", "0"),
+        ("OCEAN__EVENTS_DEBUG_LOGGING", "yes"),
+    ])
+    .live_events;
+
+    assert!(!live_events.webhook_auth && live_events.debug_logging);
+    let secrets = live_events.pagerduty_webhook_secrets;
+    let secrets: Vec<_> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(secrets, ["one", "two"]);
+    assert_eq!(live_events.give_up_after, Duration::from_millis(1_500));
+    assert_eq!(
+        live_events.workers, 0,
+        "which those who use it take for one"
     );
 }
 

@@ -21,6 +21,10 @@ const SECRETS: &[(&str, &str)] = &[
     ("OCEAN__LIVE_EVENTS__REDIS__CERT", "/tls/client.crt"),
     ("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY", "secret-7"),
     ("HTTPS_PROXY", "http://me:secret-8@proxy:1"),
+    (
+        "OCEAN__INTEGRATION__CONFIG__PAGERDUTY_WEBHOOK_SECRETS",
+        r#"["secret-9","secret-10"]"#,
+    ),
 ];
 
 #[test]
@@ -46,8 +50,10 @@ fn every_secret_is_handed_to_the_log() {
     assert_eq!(
         masked,
         [
+            r#"["secret-9","secret-10"]"#,
             "redis://:secret-5@redis",
             "secret-1",
+            "secret-10",
             "secret-2",
             "secret-3",
             "secret-4",
@@ -55,6 +61,7 @@ fn every_secret_is_handed_to_the_log() {
             "secret-6",
             "secret-7",
             "secret-8",
+            "secret-9",
         ]
     );
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod pagerstatus;
+mod webhook;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,6 +43,20 @@ impl Running {
         webhook: bool,
         accounts: Option<&[&str]>,
     ) -> Self {
+        Self::start_all(path_prefix, webhook, accounts, None).await
+    }
+
+    /// With the vendors' webhooks.
+    async fn with_webhooks(path_prefix: Option<&str>, route: WebhookRoute) -> Self {
+        Self::start_all(path_prefix, false, None, Some(route)).await
+    }
+
+    async fn start_all(
+        path_prefix: Option<&str>,
+        webhook: bool,
+        accounts: Option<&[&str]>,
+        route: Option<WebhookRoute>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let health = Health::new();
@@ -66,7 +81,7 @@ impl Running {
                 accounts: accounts.iter().map(|&name| name.to_owned()).collect(),
                 hint: counting(&hinted),
             }),
-            webhook: None,
+            webhook: route,
         };
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listener, state, stop.clone()));
@@ -118,6 +133,22 @@ fn client() -> Client {
 
 async fn json(response: reqwest::Response) -> Value {
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+/// What is logged on this thread at DEBUG and above, until the guard is dropped.
+fn logged() -> (Arc<Mutex<String>>, tracing::subscriber::DefaultGuard) {
+    let lines = Arc::new(Mutex::new(String::new()));
+    let written = Arc::clone(&lines);
+    let sink: telemetry::Sink = Arc::new(move |line| {
+        written
+            .lock()
+            .unwrap()
+            .push_str(std::str::from_utf8(line).unwrap());
+    });
+    let format = LogFormat::Human { colour: false };
+    let masker = Masker::new(&[]);
+    let subscriber = telemetry::subscriber(LogLevel::Debug, format, masker, sink);
+    (lines, tracing::subscriber::set_default(subscriber))
 }
 
 async fn rest(mut stream: TcpStream) -> String {
@@ -357,18 +388,7 @@ async fn many_may_read_the_metrics_while_they_are_written() {
 
 #[tokio::test]
 async fn a_request_is_a_line_at_debug_without_its_query() {
-    let lines = Arc::new(Mutex::new(String::new()));
-    let written = Arc::clone(&lines);
-    let sink: telemetry::Sink = Arc::new(move |line| {
-        written
-            .lock()
-            .unwrap()
-            .push_str(std::str::from_utf8(line).unwrap());
-    });
-    let format = LogFormat::Human { colour: false };
-    let masker = Masker::new(&[]);
-    let subscriber = telemetry::subscriber(LogLevel::Debug, format, masker, sink);
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (lines, _logging) = logged();
 
     let web = Running::start(None, true).await;
     for path in ["/metrics?token=hidden", "/nowhere?token=hidden"] {

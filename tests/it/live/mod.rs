@@ -1,3 +1,6 @@
-//! Live events: webhooks, what keeps them, and several replicas.
+//! Live events: from a vendor's webhook on, and with several replicas.
 
+mod acceptance;
+mod given_up;
+mod receiver;
 mod redis;

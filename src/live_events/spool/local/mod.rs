@@ -59,6 +59,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long a subject is left alone that could not be given back.
 const REST: Duration = Duration::from_mins(1);
 
+/// Pages that are written before they are moved to where they belong, which whoever
+/// writes next has to wait for. Pages that change with every event are moved once
+/// for all of them, so seldom and much is better than often and little.
+const CHECKPOINT_PAGES: u32 = 8_000;
+
 /// Between two attempts to read a database that could not be read.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -98,6 +103,7 @@ impl LocalSpool {
     pub async fn open_with_limit(path: &Path, limit: u64) -> Self {
         let place = path.display().to_string();
         let connected = store::connect(path).await.and_then(|connection| {
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             Writer::start(connection, place.clone()).map_err(OpenError::Thread)
         });
         let spool = Self {

@@ -195,7 +195,13 @@ async fn act(
             prop_assert_eq!(found, model.dead.keys().collect());
             if !dead.is_empty() {
                 let chosen = which.get(&dead);
-                prop_assert_eq!(spool.replay(&[chosen.id.clone()]).await.unwrap(), 1);
+                prop_assert_eq!(
+                    spool
+                        .replay(std::slice::from_ref(&chosen.id))
+                        .await
+                        .unwrap(),
+                    1
+                );
                 model.replay(&chosen.event.delivery);
             }
         }
