@@ -146,7 +146,7 @@ fn builder(
 
 /// reqwest is built without a provider of cryptography, so that OpenSSL and
 /// aws-lc stay out of the binary; the first client brings ring.
-fn install_crypto_provider() {
+pub(crate) fn install_crypto_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // An error means that another thread was faster, which is as good.
         rustls::crypto::ring::default_provider()

@@ -31,6 +31,7 @@ pub(crate) mod testing;
 pub(crate) use authorities::trusted_in_pem;
 pub use client::{Expect, HttpClient, Reply, Request};
 pub use connection::BuildError;
+pub(crate) use connection::install_crypto_provider;
 pub use error::{BodyProblem, Call, HttpError};
 pub use headers::{Announced, RateHeaders};
 pub use pacing::{Pacer, Slot};

@@ -15,7 +15,11 @@
 
 pub mod auth;
 pub mod event;
+pub mod leader;
+pub mod recent_writes;
 pub mod recognize;
+pub mod relay;
+pub mod shared_redis;
 pub mod spool;
 pub mod subscriptions;
 pub mod worker;

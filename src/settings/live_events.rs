@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::reader::Reader;
+use super::redis::RedisSettings;
 
 /// Its items are secrets each, beside its text as a whole.
 pub(super) const PAGERDUTY_SECRETS: &str = "OCEAN__INTEGRATION__CONFIG__PAGERDUTY_WEBHOOK_SECRETS";
@@ -32,22 +33,6 @@ pub struct LiveEventSettings {
     pub pagerduty_webhook_secrets: Vec<SecretString>,
     /// The queue between replicas; `None` when it is off.
     pub redis: Option<RedisSettings>,
-}
-
-/// A Redis that keeps live events between replicas.
-#[derive(Clone, Debug)]
-pub struct RedisSettings {
-    /// Secret as a whole: it may carry a password.
-    pub url: SecretString,
-    pub username: Option<String>,
-    pub password: Option<SecretString>,
-    pub enable_tls: bool,
-    pub ca: Option<String>,
-    pub certificate: Option<String>,
-    pub private_key: Option<SecretString>,
-    pub block: Duration,
-    pub read_count: u32,
-    pub stream_ttl: Duration,
 }
 
 /// Metrics that are pushed rather than scraped.
@@ -80,31 +65,7 @@ impl LiveEventSettings {
                 .into_iter()
                 .map(SecretString::from)
                 .collect(),
-            redis: reader
-                .boolean("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED")
-                .then(|| RedisSettings::read(reader)),
-        }
-    }
-}
-
-impl RedisSettings {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            url: reader
-                .secret("OCEAN__LIVE_EVENTS__REDIS__URL")
-                .unwrap_or_default(),
-            username: reader.text("OCEAN__LIVE_EVENTS__REDIS__USERNAME"),
-            password: reader.secret("OCEAN__LIVE_EVENTS__REDIS__PASSWORD"),
-            enable_tls: reader.boolean("OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS"),
-            ca: reader.text("OCEAN__LIVE_EVENTS__REDIS__CA"),
-            certificate: reader.text("OCEAN__LIVE_EVENTS__REDIS__CERT"),
-            private_key: reader.secret("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY"),
-            block: Duration::from_millis(reader.whole("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS")),
-            read_count: reader
-                .whole("OCEAN__LIVE_EVENTS__REDIS__READ_COUNT")
-                .try_into()
-                .unwrap_or(u32::MAX),
-            stream_ttl: reader.seconds("OCEAN__LIVE_EVENTS__REDIS__STREAM_TTL_SECONDS"),
+            redis: RedisSettings::read(reader),
         }
     }
 }

@@ -36,6 +36,7 @@ mod pagerstatus;
 mod port;
 mod problem;
 mod reader;
+mod redis;
 mod sources;
 mod spec;
 mod table;
@@ -59,11 +60,12 @@ pub use credentials::{Credential, OpsgenieAccount, PagerdutyAccount, StatuspageA
 pub use event_listener::{EventListener, KafkaSettings};
 pub use incident_sync::{IncidentSyncSettings, SyncDocument, SyncMode};
 pub use integration::IntegrationSettings;
-pub use live_events::{LiveEventSettings, MetricsSettings, RedisSettings};
+pub use live_events::{LiveEventSettings, MetricsSettings};
 pub use outbound::{OutboundSettings, ProxySettings};
 pub use pagerstatus::PagerstatusSettings;
 pub use port::PortSettings;
 pub use problem::{Problem, Problems};
+pub use redis::{ClientCertificate, Pem, RedisSettings};
 pub use sources::SourceSettings;
 pub use table::{DefaultValue, Effect, SettingRow, table};
 pub use throughput::{RateLimits, UpsertSettings};
@@ -242,6 +244,7 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
         reader,
         sources.as_ref().map(|sources| &sources.settings),
         &outbound,
+        live_events.redis.as_ref(),
     );
     let jq_environment = jq_environment::read(reader, inputs.environment, &secrets);
 
@@ -324,9 +327,11 @@ fn secrets(
     reader: &Reader<'_>,
     sources: Option<&SourceSettings>,
     outbound: &OutboundSettings,
+    redis: Option<&RedisSettings>,
 ) -> Vec<SecretString> {
     let mut secrets = reader.sensitive_values();
     secrets.extend(outbound.proxies.passwords());
+    secrets.extend(redis.and_then(RedisSettings::url_password));
     let credentials = sources.into_iter().flat_map(|sources| {
         let statuspage = sources.statuspage.iter().map(|account| &account.api_key);
         let pagerduty = sources.pagerduty.iter().map(|account| &account.token);

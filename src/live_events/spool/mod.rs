@@ -15,6 +15,7 @@
 //! that work may be repeated, which is the worker's part of the bargain.
 
 mod local;
+mod redis;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,9 +26,11 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::event::{DeadEvent, NewEvent, Taken};
+use super::shared_redis::RedisFault;
 use crate::settings::Settings;
 use crate::store::OpenError;
 
+pub use self::redis::{RedisLease, RedisSpool, SpoolTimes};
 pub use local::{LIMIT, LocalLease, LocalSpool};
 
 /// Where events wait.
@@ -35,12 +38,15 @@ pub use local::{LIMIT, LocalLease, LocalSpool};
 pub enum Spool {
     /// In the state database of this process.
     Local(LocalSpool),
+    /// In a Redis that several processes share.
+    Redis(RedisSpool),
 }
 
 /// The right to work on a subject. It ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub enum Lease {
     Local(Arc<LocalLease>),
+    Redis(Arc<RedisLease>),
     /// Nobody else wants it; for whoever has no spool.
     Alone(Arc<AtomicBool>),
 }
@@ -55,6 +61,7 @@ impl Lease {
     pub fn lose(&self) {
         match self {
             Self::Alone(is_ours) => is_ours.store(false, Ordering::Release),
+            Self::Redis(lease) => lease.lose(),
             // This process alone has the file.
             Self::Local(_) => {}
         }
@@ -64,6 +71,7 @@ impl Lease {
         match self {
             Self::Alone(is_ours) => is_ours.load(Ordering::Acquire),
             Self::Local(_) => true,
+            Self::Redis(lease) => lease.is_ours(),
         }
     }
 }
@@ -109,11 +117,18 @@ pub enum SpoolError {
 
     #[error("could not {task} in the state database {place}: nobody writes to it any more")]
     Ended { task: &'static str, place: String },
+
+    #[error("could not {task} in the Redis")]
+    Redis {
+        task: &'static str,
+        #[source]
+        source: RedisFault,
+    },
 }
 
 impl SpoolError {
     /// What the operator can do about it, where we know.
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unusable { .. } => Some(
                 "set OCEAN__STATE_PATH to a file on a volume that this user may write to, and start again",
@@ -123,6 +138,7 @@ impl SpoolError {
             ),
             Self::Failed { .. } => Some("check the free space and the permissions there"),
             Self::Ended { .. } => Some("start again, and report it"),
+            Self::Redis { source, .. } => source.hint(),
         }
     }
 }
@@ -138,6 +154,7 @@ impl Spool {
     pub async fn put(&self, events: &[NewEvent]) -> Result<Put, SpoolError> {
         match self {
             Self::Local(spool) => spool.put(events).await,
+            Self::Redis(spool) => spool.put(events).await,
         }
     }
 
@@ -146,6 +163,7 @@ impl Spool {
     pub async fn take(&self) -> Taken {
         match self {
             Self::Local(spool) => spool.take().await,
+            Self::Redis(spool) => spool.take().await,
         }
     }
 
@@ -153,6 +171,7 @@ impl Spool {
     pub async fn done(&self, taken: Taken) {
         match self {
             Self::Local(spool) => spool.done(taken).await,
+            Self::Redis(spool) => spool.done(taken).await,
         }
     }
 
@@ -160,6 +179,7 @@ impl Spool {
     pub async fn later(&self, taken: Taken, after: Duration, error: &str) {
         match self {
             Self::Local(spool) => spool.later(taken, after, error).await,
+            Self::Redis(spool) => spool.later(taken, after, error).await,
         }
     }
 
@@ -167,6 +187,7 @@ impl Spool {
     pub async fn bury(&self, taken: Taken, error: &str) {
         match self {
             Self::Local(spool) => spool.bury(taken, error).await,
+            Self::Redis(spool) => spool.bury(taken, error).await,
         }
     }
 
@@ -174,6 +195,7 @@ impl Spool {
     pub async fn dead(&self, limit: u32) -> Result<Vec<DeadEvent>, SpoolError> {
         match self {
             Self::Local(spool) => spool.dead(limit).await,
+            Self::Redis(spool) => spool.dead(limit).await,
         }
     }
 
@@ -182,6 +204,7 @@ impl Spool {
     pub async fn replay(&self, ids: &[String]) -> Result<usize, SpoolError> {
         match self {
             Self::Local(spool) => spool.replay(ids).await,
+            Self::Redis(spool) => spool.replay(ids).await,
         }
     }
 
@@ -189,6 +212,7 @@ impl Spool {
     pub async fn counts(&self) -> Result<Counts, SpoolError> {
         match self {
             Self::Local(spool) => spool.counts().await,
+            Self::Redis(spool) => spool.counts().await,
         }
     }
 }

@@ -273,16 +273,59 @@ fn what_this_version_does_not_act_on_is_listed_in_one_warning_unless_it_is_switc
     insta::assert_snapshot!(
         warnings(&[
             ("OCEAN__MAX_EVENT_PROCESSING_SECONDS", "90"),
-            ("OCEAN__LIVE_EVENTS__REDIS", r#"{"block_ms":1,"read_count":2}"#),
-            ("OCEAN__LIVE_EVENTS__REDIS__URL", "redis://x"),
+            ("OCEAN__INTEGRATION", r#"{"incremental_sync_interval":"30"}"#),
             ("OCEAN__INTEGRATION__CONFIG__APP_HOST", "https://me.example"),
             ("OCEAN__EVENTS_DEBUG_LOGGING", "false"),
             ("OCEAN__SEND_RAW_DATA_EXAMPLES", "true"),
             ("OCEAN__CLIENT_TIMEOUT", "60"),
         ]),
-        @"accepted, but this version does not act on it yet: `OCEAN__LIVE_EVENTS__REDIS (block_ms)`, `OCEAN__LIVE_EVENTS__REDIS (read_count)`, `OCEAN__LIVE_EVENTS__REDIS__URL`"
+        @"accepted, but this version does not act on it yet: `OCEAN__INTEGRATION (incremental_sync_interval)`"
     );
-    assert!(warnings(&[("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS", "0")]).is_empty());
+    assert!(warnings(&[("OCEAN__INTEGRATION__INCREMENTAL_SYNC_ENABLED", "false")]).is_empty());
+}
+
+#[test]
+fn a_redis_that_is_named_is_used_unless_sharing_is_switched_off() {
+    const SWITCH: &str = "OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED";
+    let url = ("OCEAN__LIVE_EVENTS__REDIS__URL", "redis://x");
+    let redis = |more: &[(&str, &str)]| settings(more).live_events.redis;
+
+    assert!(redis(&[url]).is_some());
+    assert!(redis(&[url, (SWITCH, "false")]).is_none());
+    let by_default = redis(&[(SWITCH, "true")]).unwrap();
+    assert_eq!(by_default.url.expose_secret(), "redis://localhost:6379");
+}
+
+#[test]
+fn what_is_wrong_with_a_redis_is_told_without_its_url() {
+    insta::assert_snapshot!(
+        problems(
+            PAGERDUTY,
+            &[
+                ("OCEAN__LIVE_EVENTS__REDIS__URL", "https://:hidden-value@x"),
+                ("OCEAN__LIVE_EVENTS__REDIS__CERT", "/tls/client.crt"),
+            ]
+        ),
+        @"
+    The settings have 2 problems:
+
+    OCEAN__LIVE_EVENTS__REDIS__URL
+      expected  the URL of a Redis: redis://host:6379, rediss://host:6379 with TLS, redis+unix:///path
+      found     (a value of 23 characters)
+
+    OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY
+      expected  a text
+      found     nothing
+      hint      it belongs to OCEAN__LIVE_EVENTS__REDIS__CERT
+    "
+    );
+    insta::assert_snapshot!(
+        warnings(&[
+            ("OCEAN__LIVE_EVENTS__REDIS__URL", "redis://x"),
+            ("OCEAN__LIVE_EVENTS__REDIS__CA", "/tls/ca.crt"),
+        ]),
+        @"`OCEAN__LIVE_EVENTS__REDIS__CA` is without effect: the connection to the Redis is not encrypted; set `OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS` to true, or write rediss:// in `OCEAN__LIVE_EVENTS__REDIS__URL`"
+    );
 }
 
 #[test]

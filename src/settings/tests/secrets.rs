@@ -18,6 +18,7 @@ const SECRETS: &[(&str, &str)] = &[
     ),
     ("OCEAN__LIVE_EVENTS__REDIS__URL", "redis://:secret-5@redis"),
     ("OCEAN__LIVE_EVENTS__REDIS__PASSWORD", "secret-6"),
+    ("OCEAN__LIVE_EVENTS__REDIS__CERT", "/tls/client.crt"),
     ("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY", "secret-7"),
     ("HTTPS_PROXY", "http://me:secret-8@proxy:1"),
     (
@@ -56,6 +57,7 @@ fn every_secret_is_handed_to_the_log() {
             "secret-2",
             "secret-3",
             "secret-4",
+            "secret-5",
             "secret-6",
             "secret-7",
             "secret-8",

@@ -1,4 +1,4 @@
-//! Live events: what happens upstream is in the catalog at once.
+//! Live events: what happens upstream is in the catalog at once, also with several replicas.
 
 mod acceptance;
 mod deciding;
@@ -6,5 +6,6 @@ mod given_up;
 mod processing;
 mod racing;
 mod receiver;
+mod redis;
 mod subscriptions;
 mod world;
