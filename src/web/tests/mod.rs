@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use super::*;
 use crate::telemetry::{self, LogFormat, LogLevel, Masker};
@@ -135,8 +137,11 @@ async fn json(response: reqwest::Response) -> Value {
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
-/// What is logged on this thread at DEBUG and above, until the guard is dropped.
-fn logged() -> (Arc<Mutex<String>>, tracing::subscriber::DefaultGuard) {
+/// Listens for as long as it is there.
+struct Listening(#[expect(dead_code, reason = "only to be dropped")] (DefaultGuard, Dispatch));
+
+/// What is logged on this thread at DEBUG and above.
+fn logged() -> (Arc<Mutex<String>>, Listening) {
     let lines = Arc::new(Mutex::new(String::new()));
     let written = Arc::clone(&lines);
     let sink: telemetry::Sink = Arc::new(move |line| {
@@ -148,7 +153,11 @@ fn logged() -> (Arc<Mutex<String>>, tracing::subscriber::DefaultGuard) {
     let format = LogFormat::Human { colour: false };
     let masker = Masker::new(&[]);
     let subscriber = telemetry::subscriber(LogLevel::Debug, format, masker, sink);
-    (lines, tracing::subscriber::set_default(subscriber))
+    let guard = tracing::subscriber::set_default(subscriber);
+    // Were there one subscriber alone, `tracing` would ask that of whichever thread
+    // comes to a line first, which need not be this one, and remember the answer.
+    let another = Dispatch::new(NoSubscriber::new());
+    (lines, Listening((guard, another)))
 }
 
 async fn rest(mut stream: TcpStream) -> String {
