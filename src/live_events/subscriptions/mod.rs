@@ -187,7 +187,7 @@ impl Subscriptions {
             let label = label(SourceName::Opsgenie, account);
             let url = self.address.bare(SourceName::Opsgenie, account);
             tracing::info!(
-                "Webhooks of {label} are set up by hand: add a webhook integration with {url} and the token, as `portolan check` shows them"
+                "Webhooks of {label} are set up by hand: add a webhook integration with {url}?token=TOKEN; under \"Live events\", docs/operations.md says how to make the token"
             );
         }
     }
