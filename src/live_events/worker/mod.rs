@@ -136,7 +136,7 @@ impl Workers {
                     let waited = Timestamp::now().duration_since(oldest);
                     metrics::live_event_done_after(waited.unsigned_abs());
                 }
-                self.tell_done(&key, events, attempt, outcome);
+                self.tell_done(&key, events, attempt, &outcome);
                 spool.done(taken).await;
             }
             Err(LiveError::Again(error)) if !self.has_waited_enough(attempt) => {
@@ -164,13 +164,13 @@ impl Workers {
         waited_after(attempt) > self.give_up_after
     }
 
-    fn tell_done(&self, key: &str, events: usize, attempt: u32, outcome: LiveOutcome) {
+    fn tell_done(&self, key: &str, events: usize, attempt: u32, outcome: &LiveOutcome) {
         let LiveOutcome {
             written,
             deleted,
             unchanged,
             also: _,
-        } = outcome;
+        } = *outcome;
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(
