@@ -147,6 +147,12 @@ impl ResourceConfig {
             .any(|key| identifier.may_read(&[Step::Key(Cow::Borrowed(key))]))
     }
 
+    /// Whether the identifier of an entity is made of that of its object.
+    pub fn names_by_id(&self) -> bool {
+        let identifier = &self.mapping.identifier;
+        identifier.may_read(&[Step::Key(Cow::Borrowed("id"))])
+    }
+
     /// What the mapping writes, and so all that need be compared with Port.
     pub fn mapped_fields(&self) -> MappedFields {
         let keys =

@@ -218,9 +218,14 @@ pub(super) async fn bound(
         metrics::webhook_answered(None, WebhookResult::Unavailable, began.elapsed());
         return come_again();
     };
+    // Whether the body was slow or the disk is: nothing has been promised, and it
+    // may well work the next time.
     timeout(REQUEST_TIME, next.run(request))
         .await
-        .unwrap_or_else(|_elapsed| refused(StatusCode::REQUEST_TIMEOUT, WebhookResult::Malformed))
+        .unwrap_or_else(|_elapsed| {
+            metrics::webhook_answered(None, WebhookResult::Unavailable, began.elapsed());
+            come_again()
+        })
 }
 
 fn come_again() -> Response {

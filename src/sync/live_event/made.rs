@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::jq;
 use crate::mapping::{Entity, Findings, Identity, Which, identify, map_batch};
 use crate::resource_config::ResourceConfig;
-use crate::source::{LiveView, Standing};
+use crate::source::{LiveView, Presence, Standing};
 
 /// What the mapping makes of an object.
 #[derive(Default)]
@@ -17,7 +17,15 @@ pub(super) struct Made {
 }
 
 /// Must be called on a large stack.
-pub(super) fn make(views: &[LiveView], limits: &jq::Limits) -> Made {
+///
+/// Of an object that is not there only the identifier is known for sure, and who
+/// has the rest from an event might make another object's entity of it: there only
+/// what is made of the identifier counts.
+pub(super) fn make(views: &[LiveView], presence: Presence, limits: &jq::Limits) -> Made {
+    let is_its_own = |config: &ResourceConfig| match presence {
+        Presence::Present => config.names_each_object(),
+        Presence::Gone | Presence::OutOfScope => config.names_by_id(),
+    };
     let mut made = Made::default();
     // Resource configs of which nobody knows what they make of the object.
     let mut doubtful: Vec<&ResourceConfig> = Vec::new();
@@ -46,7 +54,7 @@ pub(super) fn make(views: &[LiveView], limits: &jq::Limits) -> Made {
         }
         let identified = identify(batch, consumers, which, limits);
         for (consumer, identities) in consumers.iter().zip(identified) {
-            if consumer.config.names_each_object() {
+            if is_its_own(&consumer.config) {
                 made.candidates.extend(identities);
             }
         }

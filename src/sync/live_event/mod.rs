@@ -163,7 +163,7 @@ impl LiveProcessor {
             .and_then(|view| view.batch.objects.first())
             .cloned()
             .unwrap_or_default();
-        let made = self.make(views).await?;
+        let made = self.make(views, live.presence).await?;
         if !self.mapping.is_last(document) {
             return Ok(None);
         }
@@ -175,17 +175,24 @@ impl LiveProcessor {
         }))
     }
 
-    /// The object, from the account that has it.
+    /// The object, from the account that has it: the one that the event named, as a
+    /// rule. A webhook may outlive a move of its page, and tokens of one account
+    /// share one webhook, so before an object counts as gone all are asked.
     async fn fetch(
         &self,
         subject: &Subject,
         configs: &[Arc<ResourceConfig>],
         now: Timestamp,
     ) -> Result<Live, LiveError> {
-        let sources = self.sources.iter().filter(|source| {
-            source.name() == subject.source
-                && (subject.account.is_none() || subject.account.as_deref() == source.account())
-        });
+        let of_source = self.sources.iter();
+        let of_source = of_source.filter(|source| source.name() == subject.source);
+        let (named, others): (Vec<_>, Vec<_>) =
+            of_source.partition(|source| subject.account.as_deref() == source.account());
+        let sources = if named.is_empty() && subject.account.is_some() {
+            Vec::new()
+        } else {
+            [named, others].concat()
+        };
         let mut best: Option<Live> = None;
         let mut failed: Option<SourceError> = None;
         for source in sources {
@@ -235,9 +242,9 @@ impl LiveProcessor {
     }
 
     /// Maps what is seen, and names what is not taken any more.
-    async fn make(&self, views: Vec<LiveView>) -> Result<Made, LiveError> {
+    async fn make(&self, views: Vec<LiveView>, presence: Presence) -> Result<Made, LiveError> {
         let limits = self.jq_limits.clone();
-        jq::on_large_stack(move || make(&views, &limits))
+        jq::on_large_stack(move || make(&views, presence, &limits))
             .await
             .map_err(|panicked| LiveError::Never(format!("mapping the object: {panicked}")))
     }
