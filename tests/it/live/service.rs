@@ -263,6 +263,14 @@ async fn what_a_service_does_not_believe_or_understand_changes_nothing() {
     assert_eq!(stored.collect::<Vec<_>>(), Vec::<&str>::new());
     assert_same(&catalog(&sandbox), &before, "refused webhooks");
     assert!(written(&sandbox).is_empty() && deleted(&sandbox).is_empty());
+
+    // What is wrong with the others is not that nobody listens.
+    deliver(&[told]).await;
+    running
+        .until("the alert is gone", || {
+            sandbox.port.entity("opsGenieAlert", &alert).is_none()
+        })
+        .await;
     let outcome = running.terminate().await.expect_code(143);
     assert!(!outcome.stderr.contains(&token()), "{}", outcome.stderr);
 }
