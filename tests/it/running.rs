@@ -24,6 +24,10 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How often a port that somebody else took in between is given up for another.
 const PORTS: u32 = 5;
 
+/// In a setting, where its web server listens: a service that tells others its
+/// address has to know the port that is picked for it.
+pub(crate) const OWN_ADDRESS: &str = "http://own.address";
+
 /// A process under way. Dropped, it is killed.
 pub(crate) struct Running {
     child: Child,
@@ -82,11 +86,16 @@ impl Running {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
+        let own = format!("http://127.0.0.1:{port}");
+        let environment: Vec<(String, String)> = environment
+            .iter()
+            .map(|(name, value)| (name.clone(), value.replace(OWN_ADDRESS, &own)))
+            .collect();
         let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
             .arg("run")
             .env_clear()
             .env("APPLICATION__PORT", port.to_string())
-            .envs(with_state_in(directory.path(), environment))
+            .envs(with_state_in(directory.path(), &environment))
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

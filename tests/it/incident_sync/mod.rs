@@ -7,4 +7,4 @@ mod mishaps;
 mod scale;
 mod service;
 mod story;
-mod world;
+pub(crate) mod world;

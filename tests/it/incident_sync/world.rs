@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub(super) const PAGE: &str = "p9k3w8s2v5t1";
-pub(super) const COMPONENTS: [(&str, &str); 5] = [
+pub(crate) const COMPONENTS: [(&str, &str); 5] = [
     ("c0checkout00", "Checkout"),
     ("c1search0000", "Search"),
     ("c2login00000", "Login"),
@@ -24,8 +24,8 @@ pub(super) const COMPONENTS: [(&str, &str); 5] = [
 ];
 
 /// Both sides, simulated.
-pub(super) struct World {
-    pub(super) sandbox: Sandbox,
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
     /// The PagerDuty account of other people: the same program, other data.
     pub(super) second: Sandbox,
     pub(super) clock: Clock,
@@ -38,7 +38,7 @@ impl World {
         Self::start_at(Clock::fixed("2026-03-02T09:00:00Z".parse().unwrap())).await
     }
 
-    pub(super) async fn start_at(clock: Clock) -> Self {
+    pub(crate) async fn start_at(clock: Clock) -> Self {
         let options = SandboxOptions::default();
         let sandbox = Sandbox::start_at(options, clock.clone()).await.unwrap();
         let second = Sandbox::start_at(options, clock.clone()).await.unwrap();
@@ -85,7 +85,7 @@ impl World {
         &self.sandbox.statuspage
     }
 
-    pub(super) fn pagerduty(&self) -> &PagerdutySimulator {
+    pub(crate) fn pagerduty(&self) -> &PagerdutySimulator {
         &self.sandbox.pagerduty
     }
 
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// An incident that a monitor opened, tagged as Datadog does.
-    pub(super) fn page_someone(&self, id: &str, components: &[&str]) {
+    pub(crate) fn page_someone(&self, id: &str, components: &[&str]) {
         let tags: Vec<String> = components
             .iter()
             .map(|component| format!("component:{component}"))
@@ -142,7 +142,7 @@ impl World {
 
     /// Statuspage, and PagerDuty and Opsgenie on the other side, with this
     /// document, and without Port.
-    pub(super) fn environment(&self, document: &Value) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self, document: &Value) -> Vec<(String, String)> {
         let base = |url: url::Url| url.as_str().trim_end_matches('/').to_owned();
         let accounts = json!([
             {
@@ -205,7 +205,7 @@ impl World {
     }
 
     /// The unresolved incidents of the page: identifier, components, newest first.
-    pub(super) fn unresolved(&self) -> Vec<Value> {
+    pub(crate) fn unresolved(&self) -> Vec<Value> {
         let mut incidents: Vec<Value> = self
             .statuspage()
             .objects("incident")
@@ -231,7 +231,7 @@ impl World {
     /// Fails when two own incidents ever held one component, or when anything
     /// was asked of a vendor that it does not have.
     #[track_caller]
-    pub(super) fn assert_sound(&self) {
+    pub(crate) fn assert_sound(&self) {
         assert_eq!(self.statuspage().overlaps(), Vec::<String>::new());
         let problems = [self.sandbox.problems(), self.second.problems()].concat();
         assert_eq!(problems, Vec::<String>::new());

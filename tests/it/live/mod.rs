@@ -7,5 +7,6 @@ mod processing;
 mod racing;
 mod receiver;
 mod redis;
+mod service;
 mod subscriptions;
 mod world;
