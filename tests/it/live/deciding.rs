@@ -184,6 +184,27 @@ async fn what_is_gone_upstream_is_deleted_by_what_the_event_showed() {
 }
 
 #[tokio::test]
+async fn what_an_event_says_of_a_missing_object_deletes_no_other() {
+    let mut mapping = two_of_a_kind(["true", "true"], &[json!([]), json!([])]);
+    for resource in mapping["resources"].as_array_mut().unwrap() {
+        resource["port"]["entity"]["mappings"]["identifier"] = json!(".incident_number | tostring");
+    }
+    let world = World::mapped(SourceName::Pagerduty, &mapping).await;
+    let pagerduty = &world.sandbox.pagerduty;
+    pagerduty.open_incident("PLIVE01", "Slow", json!({"type": "api"}));
+    world.resync_apart().await;
+    let number = pagerduty.object("incidents", "PLIVE01").unwrap()["incident_number"].clone();
+    assert!(world.has("pagerdutyIncident", &number.to_string()));
+    let mut forged = event(Thing::PagerdutyIncident, "PBOGUS", "incident.resolved");
+    forged.payload = json!({"id": "PBOGUS", "incident_number": number});
+
+    let outcome = world.process(forged).await.unwrap();
+
+    assert_eq!(outcome.deleted, 0);
+    assert!(world.has("pagerdutyIncident", &number.to_string()));
+}
+
+#[tokio::test]
 async fn an_incident_of_statuspage_goes_with_its_updates() {
     let world = World::new(SourceName::Statuspage).await;
     world.resync_apart().await;
@@ -410,6 +431,11 @@ async fn of_several_accounts_the_one_that_has_the_page_is_asked() {
         processor.process(&taken(of_account)).await.unwrap().written,
         1
     );
+    // The webhook was made when the page was the other account's.
+    let mut moved = event.clone();
+    moved.subject.account = Some("a0".to_owned());
+    let outcome = processor.process(&taken(moved)).await.unwrap();
+    assert_eq!((outcome.written, outcome.deleted), (1, 0));
     let mut unknown = event.clone();
     unknown.subject.account = Some("b".to_owned());
     let outcome = processor.process(&taken(unknown)).await;
