@@ -1,6 +1,7 @@
 //! The real binary while it runs: a service has to be watched and stopped.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,7 +36,8 @@ pub(crate) struct Running {
     stderr: Collected,
     /// Where its web server listens.
     pub(crate) port: u16,
-    _directory: TempDir,
+    /// None where it outlives the process.
+    _directory: Option<TempDir>,
 }
 
 /// The environment of a service on this sandbox that asks Port every second.
@@ -57,6 +59,16 @@ impl Running {
     /// Starts `portolan run`, on a port that nobody else has. A service listens
     /// on it when this returns.
     pub(crate) async fn start(environment: &[(String, String)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let running = Self::start_in(directory.path(), environment).await;
+        Self {
+            _directory: Some(directory),
+            ..running
+        }
+    }
+
+    /// The same in a directory that is kept, with the state database in it.
+    pub(crate) async fn start_in(directory: &Path, environment: &[(String, String)]) -> Self {
         let resyncs_once = |(name, value): &(String, String)| {
             name == "OCEAN__EVENT_LISTENER__TYPE" && value == "ONCE"
         };
@@ -66,7 +78,7 @@ impl Running {
             "\"Serving health"
         };
         for _ in 0..PORTS {
-            let running = Self::spawn(environment);
+            let running = Self::spawn(directory, environment);
             let taken = format!("cannot listen on port {}", running.port);
             running
                 .until("it has started or has not", || {
@@ -81,8 +93,7 @@ impl Running {
         panic!("no port is free")
     }
 
-    fn spawn(environment: &[(String, String)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    fn spawn(directory: &Path, environment: &[(String, String)]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -95,8 +106,8 @@ impl Running {
             .arg("run")
             .env_clear()
             .env("APPLICATION__PORT", port.to_string())
-            .envs(with_state_in(directory.path(), &environment))
-            .current_dir(directory.path())
+            .envs(with_state_in(directory, &environment))
+            .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -108,7 +119,7 @@ impl Running {
             stderr: Collected::from(child.stderr.take().unwrap()),
             child,
             port,
-            _directory: directory,
+            _directory: None,
         }
     }
 
@@ -172,6 +183,11 @@ impl Running {
             .args(["-c", &format!("kill -{name} {process}")])
             .status();
         assert!(killed.await.unwrap().success());
+    }
+
+    /// Whether it has come to its end, by itself or not.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for its end.

@@ -3,6 +3,7 @@
 mod acceptance;
 mod deciding;
 mod given_up;
+mod kills;
 mod processing;
 mod racing;
 mod receiver;
