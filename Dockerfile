@@ -25,12 +25,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 # Dependencies first, against an empty program: this layer is built again only
-# when Cargo.toml or Cargo.lock changes. (The manifest names the test target, so
-# its file has to be there, even though an image needs no tests.)
+# when Cargo.toml or Cargo.lock changes. (The manifest names tests and
+# benchmarks, so their files have to be there, though an image needs neither.)
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
+RUN mkdir -p src tests/it benches \
     && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs tests/it/main.rs \
+    && touch src/lib.rs tests/it/main.rs benches/webhooks.rs \
     && cargo build --release --locked --features kafka
 
 # COPY keeps the files' times, and Cargo goes by them: without the touch it may
