@@ -28,15 +28,10 @@ use redis::Script;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::shared_redis::{Bell, RedisFault, SharedRedis};
+use super::shared_redis::{Bell, RedisFault, SharedRedis, YOUNG};
 
-static LEAD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("shared_redis/young.lua"),
-        "\n",
-        include_str!("lead.lua")
-    ))
-});
+static LEAD: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("{YOUNG}\n{}", include_str!("lead.lua"))));
 
 /// KEYS: lease, bell. Only what is one's own is given back.
 static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| {

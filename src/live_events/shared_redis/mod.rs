@@ -18,6 +18,12 @@
 //! What several commands must do together is a script: nothing happens between
 //! two commands of a script, neither for others nor in what Redis writes to disk.
 //!
+//! # What it asks of the Redis
+//!
+//! Version 6.2 or later, or Valkey. A user of its own needs
+//! `~portolan:* +@all -@admin -@dangerous +info`; without `+info` everything works,
+//! but a Redis that lost its memory in a restart cannot be told from others.
+//!
 //! # What it cannot do
 //!
 //! A command whose answer did not come in time may have been executed, and may
@@ -47,6 +53,9 @@ pub use self::address::OpenError;
 pub(super) use self::bells::Bell;
 use self::bells::Bells;
 use self::outage::Outage;
+
+/// What a script begins with that must not act on what a Redis forgot in a restart.
+pub(super) const YOUNG: &str = include_str!("young.lua");
 
 /// What one command may take. A vendor that sends a webhook waits for two of
 /// them at most, and vendors wait for five seconds or more.

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
+use crate::live_events::shared_redis::YOUNG;
+
 const COMMON: &str = include_str!("lua/common.lua");
-const YOUNG: &str = include_str!("../../shared_redis/young.lua");
 
 fn script(text: &str) -> Script {
     Script::new(&format!("{COMMON}\n{text}"))

@@ -96,8 +96,10 @@ async fn a_wrong_password_is_only_a_reason_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_user_that_may_touch_nothing_but_our_keys_is_enough() {
+async fn a_user_that_may_do_what_the_documentation_says_is_enough() {
+    let documented = include_str!("../../../../src/live_events/shared_redis/mod.rs");
     let rights = "~portolan:* +@all -@admin -@dangerous +info";
+    assert!(documented.contains(&format!("`{rights}`")));
     let redis = RedisServer::start();
     let mut command = vec!["ACL", "SETUSER", "ours", "on", ">secret"];
     command.extend(rights.split(' '));
