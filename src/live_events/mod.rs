@@ -12,6 +12,9 @@
 //! served by one fetch, and neither their order across objects nor a second
 //! delivery does harm. What must never happen is that an event which was answered
 //! with 2xx is forgotten: the vendor sends it only once.
+//!
+//! [`shared_redis`] and what stands on it ([`leader`], [`relay`], [`recent_writes`],
+//! [`spool::RedisSpool`]) are for several replicas; no service uses them yet.
 
 pub mod auth;
 pub mod event;

@@ -21,7 +21,7 @@ mod resync;
 mod state;
 
 pub use expressions::Expressions;
-pub use live_event::{LiveError, LiveOutcome, LiveProcessor};
+pub use live_event::{LiveError, LiveOutcome, LiveProcessor, Processed};
 pub use mapping::Mapping;
 pub use progress::{KindProgress, Progress};
 pub use report::{Ending, KindReport, ResyncReport};

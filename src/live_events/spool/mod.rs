@@ -158,6 +158,16 @@ impl Spool {
         }
     }
 
+    /// The same with what events that wait already led to: it has to find room, or
+    /// those could never be done, and a full spool never be emptied.
+    pub async fn put_following(&self, events: &[NewEvent]) -> Result<Put, SpoolError> {
+        match self {
+            Self::Local(spool) => spool.put_following(events).await,
+            // It is full when the Redis is, whatever is put.
+            Self::Redis(spool) => spool.put(events).await,
+        }
+    }
+
     /// Waits for a subject that something is to be done about. Nobody else gets
     /// its events until it is given back. May be dropped at any moment.
     pub async fn take(&self) -> Taken {

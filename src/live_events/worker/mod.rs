@@ -25,7 +25,7 @@ use super::event::Taken;
 use super::spool::Spool;
 use crate::causes::one_line;
 use crate::settings::LiveEventSettings;
-use crate::sync::{LiveError, LiveOutcome};
+use crate::sync::{LiveError, LiveOutcome, Processed};
 use crate::telemetry::metrics::{self, LiveResult};
 
 /// The first pause, and the longest.
@@ -70,7 +70,7 @@ impl Workers {
     /// the rest stays where it is.
     pub async fn run<P>(&self, spool: &Spool, process: P, stop: &CancellationToken)
     where
-        P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Result<LiveOutcome, LiveError>>,
+        P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Processed>,
     {
         let workers = (0..self.count).map(|_| self.work(spool, &process, stop));
         let workers = async {
@@ -95,32 +95,31 @@ impl Workers {
     /// One worker.
     async fn work<P>(&self, spool: &Spool, process: &P, stop: &CancellationToken)
     where
-        P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Result<LiveOutcome, LiveError>>,
+        P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Processed>,
     {
         while let Some(taken) = stop.run_until_cancelled(spool.take()).await {
-            let result = self.attempt(&taken, process).await;
-            let result = keep_what_follows(spool, result).await;
+            let processed = self.attempt(&taken, process).await;
+            let result = keep_what_follows(spool, processed).await;
             self.give_back(spool, taken, result).await;
         }
     }
 
     /// One attempt, whatever it does.
-    async fn attempt<P>(&self, taken: &Taken, process: &P) -> Result<LiveOutcome, LiveError>
+    async fn attempt<P>(&self, taken: &Taken, process: &P) -> Processed
     where
-        P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Result<LiveOutcome, LiveError>>,
+        P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Processed>,
     {
         // The call itself may panic, too.
         let attempt = AssertUnwindSafe(async { process(taken).await }).catch_unwind();
-        match timeout(self.time_limit, attempt).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_panic)) => Err(LiveError::Again(
-                "it ended in a panic, which is a mistake in this program".to_owned(),
-            )),
-            Err(_elapsed) => Err(LiveError::Again(format!(
+        let error = match timeout(self.time_limit, attempt).await {
+            Ok(Ok(processed)) => return processed,
+            Ok(Err(_panic)) => "it ended in a panic, which is a mistake in this program".to_owned(),
+            Err(_elapsed) => format!(
                 "it took longer than {:?} (OCEAN__MAX_EVENT_PROCESSING_SECONDS)",
                 self.time_limit
-            ))),
-        }
+            ),
+        };
+        Err(LiveError::Again(error)).into()
     }
 
     async fn give_back(&self, spool: &Spool, taken: Taken, result: Result<LiveOutcome, LiveError>) {
@@ -169,7 +168,6 @@ impl Workers {
             written,
             deleted,
             unchanged,
-            also: _,
         } = *outcome;
         macro_rules! tell {
             ($level:ident) => {
@@ -192,19 +190,16 @@ impl Workers {
     }
 }
 
-/// What an event led to is kept before the event is done with, or it would be lost
+/// What an event led to is kept before the event is given back, or it would be lost
 /// with the process.
-async fn keep_what_follows(
-    spool: &Spool,
-    result: Result<LiveOutcome, LiveError>,
-) -> Result<LiveOutcome, LiveError> {
-    let outcome = result?;
-    if !outcome.also.is_empty()
-        && let Err(error) = spool.put(&outcome.also).await
+async fn keep_what_follows(spool: &Spool, processed: Processed) -> Result<LiveOutcome, LiveError> {
+    let Processed { result, also } = processed;
+    if !also.is_empty()
+        && let Err(error) = spool.put_following(&also).await
     {
         return Err(LiveError::Again(one_line(&error)));
     }
-    Ok(outcome)
+    result
 }
 
 fn tell_again(key: &str, attempt: u32, pause: Duration, error: &str) {

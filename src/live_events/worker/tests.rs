@@ -50,7 +50,7 @@ async fn spool_with(objects: &[&str]) -> Spool {
 /// Lets the closure have what it borrows, however long.
 fn processing<P>(process: P) -> P
 where
-    P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Result<LiveOutcome, LiveError>>,
+    P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Processed>,
 {
     process
 }
@@ -58,7 +58,7 @@ where
 /// Works with `process` until `is_over`.
 async fn work<P>(workers: &Workers, spool: &Spool, process: P, is_over: impl AsyncFn() -> bool)
 where
-    P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Result<LiveOutcome, LiveError>>,
+    P: for<'a> Fn(&'a Taken) -> BoxFuture<'a, Processed>,
 {
     let stop = CancellationToken::new();
     let watching = async {
@@ -91,9 +91,9 @@ async fn nothing_that_an_event_runs_into_ends_a_worker_or_loses_the_event() {
             "panics" if is_first => Box::pin(async { panic!("as it is to be tested") }),
             "hangs" if is_first => Box::pin(std::future::pending()),
             "fails" if is_first => {
-                Box::pin(async { Err(LiveError::Again("not there yet".to_owned())) })
+                Box::pin(async { Err(LiveError::Again("not there yet".to_owned())).into() })
             }
-            _ => Box::pin(async { Ok(LiveOutcome::default()) }),
+            _ => Box::pin(async { Ok(LiveOutcome::default()).into() }),
         }
     });
 
@@ -109,9 +109,9 @@ async fn what_no_other_attempt_can_help_is_put_aside_at_once() {
         let is_wrong = taken.subject.id == "wrong";
         Box::pin(async move {
             if is_wrong {
-                Err(LiveError::Never("the mapping is wrong".to_owned()))
+                Err(LiveError::Never("the mapping is wrong".to_owned())).into()
             } else {
-                Ok(LiveOutcome::default())
+                Ok(LiveOutcome::default()).into()
             }
         })
     });
@@ -128,25 +128,36 @@ async fn what_no_other_attempt_can_help_is_put_aside_at_once() {
 }
 
 #[tokio::test]
-async fn what_an_event_leads_to_is_worked_on_as_well() {
-    let spool = spool_with(&["incident"]).await;
-    let worked_on = Mutex::new(Vec::new());
+async fn what_an_event_leads_to_is_worked_on_whatever_came_of_the_event() {
+    // One more than there is room for, had a webhook told of it.
+    let spool = LocalSpool::open_with_limit(Path::new(IN_MEMORY), 2).await;
+    let spool = Spool::Local(spool);
+    let incidents = [event("fine", 0), event("refused", 0)];
+    spool.put(&incidents).await.unwrap();
+    assert!(spool.put(&[event("another", 0)]).await.is_err());
+    let worked_on = Mutex::new(BTreeMap::<String, usize>::new());
     let process = processing(|taken| {
-        worked_on.lock().unwrap().push(taken.subject.id.clone());
-        let also = match taken.subject.id.as_str() {
-            "incident" => vec![event("service", 0)],
-            _ => Vec::new(),
+        let id = taken.subject.id.clone();
+        let (result, also) = match id.as_str() {
+            "fine" => (Ok(LiveOutcome::default()), vec![event("service-1", 0)]),
+            "refused" => {
+                let refused = LiveError::Never("a relation is wrong".to_owned());
+                (Err(refused), vec![event("service-2", 0)])
+            }
+            _ => (Ok(LiveOutcome::default()), Vec::new()),
         };
-        let outcome = LiveOutcome {
-            also,
-            ..LiveOutcome::default()
-        };
-        Box::pin(async move { Ok(outcome) })
+        *worked_on.lock().unwrap().entry(id).or_default() += 1;
+        Box::pin(async move { Processed { result, also } })
     });
+    let mut workers = workers();
+    workers.count = 1;
 
-    work(&workers(), &spool, process, async || is_empty(&spool).await).await;
+    work(&workers, &spool, process, async || is_empty(&spool).await).await;
 
-    assert_eq!(*worked_on.lock().unwrap(), ["incident", "service"]);
+    let worked_on = worked_on.into_inner().unwrap();
+    let expected = ["fine", "refused", "service-1", "service-2"].map(|id| (id.to_owned(), 1));
+    assert_eq!(worked_on, BTreeMap::from(expected));
+    assert_eq!(spool.dead(9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -155,7 +166,8 @@ async fn what_has_waited_for_long_enough_is_given_up() {
     let mut workers = workers();
     // The first pause fits into it, and the second does not.
     workers.give_up_after = Duration::from_millis(1_500);
-    let process = processing(|_| Box::pin(async { Err(LiveError::Again("away".to_owned())) }));
+    let process =
+        processing(|_| Box::pin(async { Err(LiveError::Again("away".to_owned())).into() }));
 
     work(&workers, &spool, process, async || is_empty(&spool).await).await;
 
@@ -191,7 +203,7 @@ async fn one_subject_is_worked_on_by_one_worker_and_in_order() {
                 .entry(object)
                 .or_default()
                 .extend(deliveries);
-            Ok(LiveOutcome::default())
+            Ok(LiveOutcome::default()).into()
         })
     });
     let put = async {
@@ -239,7 +251,7 @@ async fn what_is_in_work_when_it_stops_gets_a_little_time_and_the_rest_stays() {
             if is_first {
                 std::future::pending::<()>().await;
             }
-            Ok(LiveOutcome::default())
+            Ok(LiveOutcome::default()).into()
         })
     });
 

@@ -11,23 +11,15 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-use super::Pagerduty;
-use super::enrichment::{Enricher, Wanted};
+use super::enrichment::Enricher;
 use super::query::parse_date;
+use super::{Group, Pagerduty};
 use crate::live_events::{Subject, Thing};
-use crate::mapping::Consumer;
 use crate::resource_config::{
     IncidentsSelector, Kind, PagerdutyKind, ResourceConfig, ServicesSelector,
 };
 use crate::source::SourceError;
 use crate::source::live::{Live, LiveView, Presence, Standing, bare, concerns, described, shown};
-
-/// Resource configs that see the same.
-struct Group {
-    standing: Standing,
-    wanted: Wanted,
-    consumers: Vec<Consumer>,
-}
 
 impl Pagerduty {
     pub(super) async fn fetch_live(
@@ -105,40 +97,22 @@ fn groups<'a>(
     configs: impl Iterator<Item = &'a (&'a Arc<ResourceConfig>, &'a PagerdutyKind)>,
     object: &Value,
     now: Timestamp,
-) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+) -> Vec<Group<Standing>> {
+    let mut groups = Vec::new();
     for (config, kind) in configs {
         let standing = match kind {
             PagerdutyKind::Incidents(selector) => incident_stands(selector, object, now),
             PagerdutyKind::Services(selector) => service_stands(selector, object),
             _ => continue,
         };
-        let wanted = Wanted::by(config, kind);
-        let consumer = Consumer {
-            config: Arc::clone(config),
-            columns: wanted.columns(),
-        };
-        match groups
-            .iter_mut()
-            .find(|group| group.standing == standing && group.wanted.joins(&wanted))
-        {
-            Some(group) => {
-                group.wanted.add(&wanted);
-                group.consumers.push(consumer);
-            }
-            None => groups.push(Group {
-                standing,
-                wanted,
-                consumers: vec![consumer],
-            }),
-        }
+        Group::join(&mut groups, standing, config, kind);
     }
     groups
 }
 
-async fn view(enricher: &Enricher, group: Group, object: Value) -> LiveView {
+async fn view(enricher: &Enricher, group: Group<Standing>, object: Value) -> LiveView {
     let Group {
-        standing,
+        shared: standing,
         wanted,
         consumers,
     } = group;

@@ -33,7 +33,7 @@ use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, PagerdutyClient};
 use crate::live_events::Subject;
 use crate::mapping::Consumer;
-use crate::resource_config::{Kind, ResourceConfig};
+use crate::resource_config::{Kind, PagerdutyKind, ResourceConfig};
 use crate::settings::SourceName;
 
 /// How often it is said that live events have to do without something.
@@ -72,37 +72,18 @@ impl Source for Pagerduty {
     }
 
     fn datasets(&self, configs: &[Arc<ResourceConfig>], now: Timestamp) -> Vec<Dataset> {
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups = Vec::new();
         for config in configs {
             let Kind::Pagerduty(kind) = &config.kind else {
                 continue;
             };
-            let request = Request::for_kind(kind, now);
-            let wanted = Wanted::by(config, kind);
-            let consumer = Consumer {
-                config: Arc::clone(config),
-                columns: wanted.columns(),
-            };
-            match groups
-                .iter_mut()
-                .find(|group| group.request == request && group.wanted.joins(&wanted))
-            {
-                Some(group) => {
-                    group.wanted.add(&wanted);
-                    group.consumers.push(consumer);
-                }
-                None => groups.push(Group {
-                    request,
-                    wanted,
-                    consumers: vec![consumer],
-                }),
-            }
+            Group::join(&mut groups, Request::for_kind(kind, now), config, kind);
         }
 
         // The users' e-mail addresses that schedules need come from the very
         // listing that feeds the kind `users`, where that is mapped. It is
         // started first, so that nobody waits for what has not begun.
-        let is_users = |group: &Group| group.request == Request::plain("users");
+        let is_users = |group: &Group<Request>| group.shared == Request::plain("users");
         groups.sort_by_key(|group| !is_users(group));
         let users_are_listed = groups.first().is_some_and(is_users)
             && groups.iter().any(|group| group.wanted.needs_emails());
@@ -117,7 +98,7 @@ impl Source for Pagerduty {
             .map(|group| {
                 let is_users = is_users(&group);
                 let Group {
-                    request,
+                    shared: request,
                     wanted,
                     consumers,
                 } = group;
@@ -166,11 +147,42 @@ pub(super) async fn incidents(
     Ok(incidents)
 }
 
-/// Resource configs that one listing serves.
-struct Group {
-    request: Request,
+/// Resource configs that one pass of enrichment serves, as they share what is
+/// enriched: a listing, or how one object stands with them.
+struct Group<Shared> {
+    shared: Shared,
     wanted: Wanted,
     consumers: Vec<Consumer>,
+}
+
+impl<Shared: PartialEq> Group<Shared> {
+    /// Adds a resource config to the group that serves it, or to one of its own.
+    fn join(
+        groups: &mut Vec<Self>,
+        shared: Shared,
+        config: &Arc<ResourceConfig>,
+        kind: &PagerdutyKind,
+    ) {
+        let wanted = Wanted::by(config, kind);
+        let consumer = Consumer {
+            config: Arc::clone(config),
+            columns: wanted.columns(),
+        };
+        match groups
+            .iter_mut()
+            .find(|group| group.shared == shared && group.wanted.joins(&wanted))
+        {
+            Some(group) => {
+                group.wanted.add(&wanted);
+                group.consumers.push(consumer);
+            }
+            None => groups.push(Self {
+                shared,
+                wanted,
+                consumers: vec![consumer],
+            }),
+        }
+    }
 }
 
 /// Enriches what was listed and hands it on.

@@ -22,7 +22,7 @@
 //! - Nor is an entity whose identifier the object has changed.
 //!
 //! An incident moves its service's status. The service is not fetched here but
-//! given back as one more event ([`LiveOutcome::also`]): so a burst of incidents
+//! given back as one more event ([`Processed::also`]): so a burst of incidents
 //! is one look at their service, and what is known of a service never comes from
 //! two workers at once.
 
@@ -39,7 +39,7 @@ use serde_json::Value;
 
 use self::made::{Made, make};
 use self::outcome::conclude;
-pub use self::outcome::{LiveError, LiveOutcome};
+pub use self::outcome::{LiveError, LiveOutcome, Processed};
 use self::service::service_of;
 use super::mapping::Mapping;
 use super::resync::{Resync, ResyncError, contributions};
@@ -93,15 +93,27 @@ impl LiveProcessor {
     }
 
     /// Brings the catalog up to what the object of these events is now.
-    pub async fn process(&self, taken: &Taken) -> Result<LiveOutcome, LiveError> {
+    pub async fn process(&self, taken: &Taken) -> Processed {
         let Some(last) = taken.events.last().map(|spooled| &spooled.event) else {
-            return Ok(LiveOutcome::default());
+            return Ok(LiveOutcome::default()).into();
         };
+        match self.process_by_the_last(taken, last).await {
+            Ok(processed) => processed,
+            Err(error) => Err(error).into(),
+        }
+    }
+
+    /// By the mapping that is the last one once the object has been mapped.
+    async fn process_by_the_last(
+        &self,
+        taken: &Taken,
+        last: &NewEvent,
+    ) -> Result<Processed, LiveError> {
         for _ in 0..MAPPINGS {
             let document = self.mapping.recent(self.mapping_age).await;
             let document = document.map_err(|error| unreadable(&error))?;
-            if let Some(outcome) = self.process_by(&document, taken, last).await? {
-                return Ok(outcome);
+            if let Some(processed) = self.process_by(&document, taken, last).await? {
+                return Ok(processed);
             }
         }
         Err(LiveError::Again(
@@ -116,7 +128,7 @@ impl LiveProcessor {
         document: &Arc<MappingDocument>,
         taken: &Taken,
         last: &NewEvent,
-    ) -> Result<Option<LiveOutcome>, LiveError> {
+    ) -> Result<Option<Processed>, LiveError> {
         let subject = &taken.subject;
         let configs = &document.resources;
         let is_mapped = configs
@@ -128,9 +140,9 @@ impl LiveProcessor {
                 "No resource config is about the {}",
                 described(subject)
             );
-            return Ok(Some(LiveOutcome {
+            return Ok(Some(Processed {
+                result: Ok(LiveOutcome::default()),
                 also: service_of(taken, configs, &last.payload),
-                ..LiveOutcome::default()
             }));
         }
         let now = Timestamp::now();
@@ -168,10 +180,9 @@ impl LiveProcessor {
             return Ok(None);
         }
         let written = self.write(taken, document, &made, fetched).await;
-        let outcome = conclude(taken, &made.findings, written)?;
-        Ok(Some(LiveOutcome {
+        Ok(Some(Processed {
+            result: conclude(taken, &made.findings, written),
             also: service_of(taken, configs, &object),
-            ..outcome
         }))
     }
 

@@ -19,8 +19,24 @@ pub struct LiveOutcome {
     pub deleted: u64,
     /// Entities that a later event had written already.
     pub unchanged: u64,
-    /// What else has to be looked at now. To be kept before these events are done.
+}
+
+/// What came of the events of one object, and what they led to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Processed {
+    pub result: Result<LiveOutcome, LiveError>,
+    /// What else has to be looked at now, whatever the result. To be kept before
+    /// these events are given back. Every attempt names the same deliveries.
     pub also: Vec<NewEvent>,
+}
+
+impl From<Result<LiveOutcome, LiveError>> for Processed {
+    fn from(result: Result<LiveOutcome, LiveError>) -> Self {
+        Self {
+            result,
+            also: Vec::new(),
+        }
+    }
 }
 
 /// Why an event came to nothing, or not to all that it should have.
@@ -109,6 +125,5 @@ pub(super) fn conclude(
         written: stored,
         deleted,
         unchanged: outdated,
-        also: Vec::new(),
     })
 }

@@ -7,7 +7,7 @@ use portolan::catalog::Defaults;
 use portolan::live_events::{Lease, SpooledEvent, Taken, Thing};
 use portolan::sandbox::{Answer, Matcher};
 use portolan::settings::SourceName;
-use portolan::sync::{LiveError, LiveOutcome, LiveProcessor};
+use portolan::sync::{LiveError, LiveOutcome, LiveProcessor, Processed};
 use serde_json::{Value, json};
 
 use super::world::{World, event, on_page, open_alert, run, taken, text};
@@ -353,6 +353,31 @@ async fn trouble_on_the_way_is_worth_another_try_and_a_refused_entity_is_not() {
 }
 
 #[tokio::test]
+async fn a_service_is_looked_at_although_its_incident_is_refused() {
+    let mut mapping = two_of_a_kind(["true", "true"], &[json!([]), json!([])]);
+    mapping["resources"].as_array_mut().unwrap().push(json!({
+        "kind": "services",
+        "selector": {"query": "true"},
+        "port": {"entity": {"mappings": {
+            "identifier": ".id", "title": ".name", "blueprint": "\"pagerdutyService\"",
+        }}},
+    }));
+    let world = with_incident(&mapping).await;
+    let incident = world.sandbox.pagerduty.object("incidents", "PLIVE01");
+    let bulk = Matcher::post("/v1/blueprints/*/entities/bulk");
+    world.sandbox.port.fault(bulk, Answer::status(422), 1);
+
+    let Processed { result, also } = world.look(acknowledged()).await;
+
+    assert!(matches!(result, Err(LiveError::Never(_))), "{result:?}");
+    let [also] = also.as_slice() else {
+        panic!("{also:?}")
+    };
+    assert_eq!(also.subject.thing, Thing::PagerdutyService);
+    assert_eq!(also.subject.id, text(&incident.unwrap(), "/service/id"));
+}
+
+#[tokio::test]
 async fn nothing_is_written_once_somebody_else_has_the_event() {
     let mapping = two_of_a_kind(["true", "true"], &[json!([]), json!([])]);
     let world = World::mapped(SourceName::Pagerduty, &mapping).await;
@@ -367,7 +392,7 @@ async fn nothing_is_written_once_somebody_else_has_the_event() {
     let taken = Taken::new(event.subject, vec![spooled], 1, lease.clone());
     lease.lose();
 
-    let outcome = world.processor.process(&taken).await;
+    let outcome = world.processor.process(&taken).await.result;
 
     assert!(matches!(outcome, Err(LiveError::Again(_))), "{outcome:?}");
     assert!(!world.has("pagerdutyIncident", "PLIVE01"));
@@ -423,22 +448,31 @@ async fn of_several_accounts_the_one_that_has_the_page_is_asked() {
     };
 
     let processor = world.processor_for(&accounts(&["elsewhere", page]));
-    let outcome = processor.process(&taken(event.clone())).await.unwrap();
+    let outcome = processor
+        .process(&taken(event.clone()))
+        .await
+        .result
+        .unwrap();
     assert_eq!((outcome.written, outcome.deleted), (1, 0));
     let mut of_account = event.clone();
     of_account.subject.account = Some("a1".to_owned());
     assert_eq!(
-        processor.process(&taken(of_account)).await.unwrap().written,
+        processor
+            .process(&taken(of_account))
+            .await
+            .result
+            .unwrap()
+            .written,
         1
     );
     // The webhook was made when the page was the other account's.
     let mut moved = event.clone();
     moved.subject.account = Some("a0".to_owned());
-    let outcome = processor.process(&taken(moved)).await.unwrap();
+    let outcome = processor.process(&taken(moved)).await.result.unwrap();
     assert_eq!((outcome.written, outcome.deleted), (1, 0));
     let mut unknown = event.clone();
     unknown.subject.account = Some("b".to_owned());
-    let outcome = processor.process(&taken(unknown)).await;
+    let outcome = processor.process(&taken(unknown)).await.result;
     assert!(matches!(outcome, Err(LiveError::Never(_))), "{outcome:?}");
 
     // A page that the settings leave out is as good as gone.
@@ -458,7 +492,15 @@ async fn of_several_accounts_the_one_that_has_the_page_is_asked() {
             .remove_entity("statuspageIncidentUpdate", update);
     }
     let processor = world.processor_for(&accounts(&["elsewhere"]));
-    assert_eq!(processor.process(&taken(event)).await.unwrap().deleted, 1);
+    assert_eq!(
+        processor
+            .process(&taken(event))
+            .await
+            .result
+            .unwrap()
+            .deleted,
+        1
+    );
     assert!(!world.has("statuspageComponent", id));
 }
 
@@ -475,11 +517,11 @@ async fn a_page_that_lost_its_reader_does_not_look_gone() {
     let before = world.entities(&["statuspageComponent"]);
 
     let mut event = on_page(Thing::StatuspageComponent, &component);
-    let outcome = processor.process(&taken(event.clone())).await;
+    let outcome = processor.process(&taken(event.clone())).await.result;
     assert!(matches!(outcome, Err(LiveError::Never(_))), "{outcome:?}");
     // Nor does what an event does not place on a page.
     event.subject.page = None;
-    let outcome = processor.process(&taken(event)).await;
+    let outcome = processor.process(&taken(event)).await.result;
     assert!(matches!(outcome, Err(LiveError::Never(_))), "{outcome:?}");
 
     assert_eq!(world.entities(&["statuspageComponent"]), before);
@@ -508,14 +550,26 @@ async fn the_mapping_is_used_for_a_while_unless_a_resync_has_read_another() {
             .port
             .requested(&Matcher::get("/v1/integration/*"))
     };
-    processor.process(&taken(acknowledged())).await.unwrap();
+    processor
+        .process(&taken(acknowledged()))
+        .await
+        .result
+        .unwrap();
     let read = reads();
 
     world.sandbox.port.set_mapping(other);
-    processor.process(&taken(acknowledged())).await.unwrap();
+    processor
+        .process(&taken(acknowledged()))
+        .await
+        .result
+        .unwrap();
     assert_eq!((reads(), title()), (read, json!("Slow")));
 
     run(&world.resync).await;
-    processor.process(&taken(acknowledged())).await.unwrap();
+    processor
+        .process(&taken(acknowledged()))
+        .await
+        .result
+        .unwrap();
     assert_eq!((reads(), title()), (read + 1, json!("Another")));
 }

@@ -217,7 +217,7 @@ async fn a_list_that_lags_behind_counts_as_older() {
     let processor = LiveProcessor::beside(&lagging, Duration::ZERO);
     set(&world, "partial_outage");
     let event = super::world::taken(changed());
-    assert_eq!(processor.process(&event).await.unwrap().written, 1);
+    assert_eq!(processor.process(&event).await.result.unwrap().written, 1);
     // As the list still shows it.
     set(&world, "operational");
 

@@ -15,8 +15,8 @@ use portolan::sandbox::Sandbox;
 use portolan::settings::{self, Inputs, Overrides, Runtime, Settings, SourceName};
 use portolan::source::{Opsgenie, Pagerduty, Source, Statuspage};
 use portolan::sync::{
-    Expressions, LiveError, LiveOutcome, LiveProcessor, Mapping, Progress, Reporting, Resync,
-    ResyncReport, ResyncRequest, StateInPort,
+    Expressions, LiveError, LiveOutcome, LiveProcessor, Mapping, Processed, Progress, Reporting,
+    Resync, ResyncReport, ResyncRequest, StateInPort,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -103,6 +103,11 @@ impl World {
     }
 
     pub(super) async fn process(&self, event: NewEvent) -> Result<LiveOutcome, LiveError> {
+        self.look(event).await.result
+    }
+
+    /// The same with what else has to be looked at.
+    pub(super) async fn look(&self, event: NewEvent) -> Processed {
         Box::pin(self.processor.process(&taken(event))).await
     }
 
@@ -122,11 +127,13 @@ impl World {
 
     /// Processes an event, and all that has to be looked at because of it.
     pub(super) async fn process_all(&self, event: NewEvent) -> LiveOutcome {
-        let outcome = self.process(event).await.unwrap();
-        for also in outcome.also.clone() {
-            assert_eq!(self.process(also).await.unwrap().also, []);
+        let Processed { result, also } = self.look(event).await;
+        for also in also {
+            let processed = self.look(also).await;
+            assert!(processed.result.is_ok(), "{processed:?}");
+            assert_eq!(processed.also, []);
         }
-        outcome
+        result.unwrap()
     }
 
     /// Everything in these blueprints, with the properties that they do not show.

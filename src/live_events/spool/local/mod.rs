@@ -147,7 +147,16 @@ impl LocalSpool {
 
     /// See [`super::Spool::put`].
     pub async fn put(&self, events: &[NewEvent]) -> Result<Put, SpoolError> {
-        let (events, limit) = (events.to_vec(), self.shared.limit);
+        self.put_up_to(self.shared.limit, events).await
+    }
+
+    /// See [`super::Spool::put_following`].
+    pub async fn put_following(&self, events: &[NewEvent]) -> Result<Put, SpoolError> {
+        self.put_up_to(u64::MAX, events).await
+    }
+
+    async fn put_up_to(&self, limit: u64, events: &[NewEvent]) -> Result<Put, SpoolError> {
+        let events = events.to_vec();
         let put = self
             .writer()?
             .write("store live events", move |connection| {
