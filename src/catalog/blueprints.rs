@@ -61,7 +61,7 @@ pub(super) async fn create_blueprints(
     port: &PortClient,
     blueprints: &[Value],
 ) -> Result<(), PrepareError> {
-    let looked: Vec<_> = stream::iter(blueprints.iter().map(|blueprint| async move {
+    let looks = blueprints.iter().map(async |blueprint| {
         let identifier = identifier(blueprint);
         let found = port.blueprint(identifier).await;
         found
@@ -69,10 +69,8 @@ pub(super) async fn create_blueprints(
             .map_err(attempting(&format!(
                 "look for the blueprint `{identifier}`"
             )))
-    }))
-    .buffered(AT_A_TIME)
-    .collect()
-    .await;
+    });
+    let looked = a_few_at_a_time(looks.collect()).await;
     let looked: Vec<_> = looked.into_iter().collect::<Result<_, _>>()?;
     let those = |wanted: Found| {
         looked
@@ -125,16 +123,13 @@ async fn create_bare(
     missing: &[&Value],
     created: &mut Vec<String>,
 ) -> Result<(), PrepareError> {
-    let outcomes: Vec<_> = stream::iter(missing.iter().map(|blueprint| async move {
+    let creating = missing.iter().map(async |blueprint| {
         let identifier = identifier(blueprint);
         let outcome = port.create_blueprint(&bare(blueprint)).await;
         (identifier.to_owned(), outcome)
-    }))
-    .buffer_unordered(AT_A_TIME)
-    .collect()
-    .await;
+    });
     let mut failed = None;
-    for (identifier, outcome) in outcomes {
+    for (identifier, outcome) in a_few_at_a_time(creating.collect()).await {
         match outcome {
             Ok(()) => created.push(identifier),
             Err(source) => {
@@ -150,7 +145,7 @@ async fn create_bare(
 async fn complete(port: &PortClient, blueprints: &[&Value]) -> Result<(), PrepareError> {
     let whole = |blueprint: &Value| Some(blueprint.clone());
     for patch in [relating_part, whole] {
-        let patched: Vec<_> = stream::iter(blueprints.iter().filter_map(|blueprint| {
+        let patching = blueprints.iter().filter_map(|blueprint| {
             let identifier = identifier(blueprint);
             let patch = patch(blueprint)?;
             Some(async move {
@@ -159,13 +154,17 @@ async fn complete(port: &PortClient, blueprints: &[&Value]) -> Result<(), Prepar
                     "complete the blueprint `{identifier}`"
                 )))
             })
-        }))
-        .buffer_unordered(AT_A_TIME)
-        .collect()
-        .await;
+        });
+        let patched = a_few_at_a_time(patching.collect()).await;
         patched.into_iter().collect::<Result<Vec<()>, _>>()?;
     }
     Ok(())
+}
+
+/// Their results, in their order. They come in a list, because a stream that makes
+/// them from what it borrows cannot be sent to another thread.
+async fn a_few_at_a_time<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    stream::iter(futures).buffered(AT_A_TIME).collect().await
 }
 
 async fn take_back(port: &PortClient, created: &[String]) {

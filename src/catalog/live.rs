@@ -273,6 +273,7 @@ impl LiveWriter<'_> {
                 }
                 let claim = self.recent.claim(&[(key(&identity), fetched)]).await;
                 if claim.is_outdated(key(&identity)) {
+                    claim.release().await;
                     written.outdated += 1;
                     continue;
                 }
@@ -280,7 +281,8 @@ impl LiveWriter<'_> {
                     blueprint,
                     identifier,
                 } = &identity;
-                match self.port.delete_entity(blueprint, identifier).await {
+                let deleting = self.port.delete_entity(blueprint, identifier);
+                match claim.during(deleting).await {
                     Ok(()) => written.deleted += 1,
                     Err(error) if is_about_dependents(&error) => refused.push(identity),
                     Err(error) => written.failures.push(LiveFailure {

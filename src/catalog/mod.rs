@@ -35,7 +35,7 @@ pub use defaults::{Defaults, DefaultsError, OwnMapping};
 pub use live::{FailureKind, LiveChanges, LiveFailure, LiveWriter, LiveWritten};
 pub use mapped::MappedEntities;
 pub use prepare::{Preparation, PrepareError, prepare};
-pub use recent::{Ask, EntityKey, Instants, RecentWrites, SharedWrites, Tell};
+pub use recent::{EntityKey, Instants, RecentWrites, SharedClaim, SharedWrites};
 pub use stale::{Deletion, DeletionRules, Feed, Withheld, WithheldReason, delete_stale};
 pub use writer::{ToWrite, WriteLimits, Writer};
 pub use written::{Refusal, Written};

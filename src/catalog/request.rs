@@ -143,7 +143,20 @@ pub(super) async fn store(
         pending,
         fate: Fate::Outdated,
     }));
+    let sending = send(port, options, blueprint, entities);
+    verdicts.extend(claim.during(sending).await);
+    verdicts
+}
+
+async fn send(
+    port: PortClient,
+    options: UpsertOptions,
+    blueprint: String,
+    entities: Vec<Pending>,
+) -> Vec<Verdict> {
+    let mut verdicts = Vec::with_capacity(entities.len());
     let mut waiting = vec![entities];
+    waiting.retain(|entities| !entities.is_empty());
     while let Some(mut entities) = waiting.pop() {
         let bodies: Vec<Bytes> = entities
             .iter()

@@ -1,8 +1,8 @@
 //! `portolan events`: live events that wait and that were given up, and a way to
 //! have the latter tried again.
 //!
-//! It looks into the file while a service works with it, which SQLite allows; what
-//! is put back the service finds by itself.
+//! It looks into the file while a service works with it, which SQLite allows, or
+//! into the Redis that its replicas share; what is put back they find by themselves.
 
 use std::path::Path;
 
@@ -12,10 +12,11 @@ use serde_json::json;
 use super::Exit;
 use super::logging::Logging;
 use super::run::print;
+use super::start::shared_redis;
 use crate::causes::with_hint;
 use crate::cli::EventsArguments;
 use crate::live_events::{Counts, DeadEvent, Spool, SpoolError};
-use crate::settings::{self, Inputs, Overrides};
+use crate::settings::{self, Inputs, Overrides, Settings};
 use crate::store::IN_MEMORY;
 
 /// Of what was given up, the newest that are shown. Whoever has more of them has
@@ -45,21 +46,10 @@ pub(super) async fn run(arguments: EventsArguments) -> Exit {
         }
     };
     let _logging = Logging::start(&loaded);
-    let path = &loaded.settings.state_path;
-    if path == Path::new(IN_MEMORY) {
-        tracing::error!(
-            "There is nothing to look into: OCEAN__STATE_PATH is `{IN_MEMORY}`, so live events are in the memory of the service"
-        );
-        return Exit::NotStarted;
-    }
-    if !path.exists() {
-        tracing::error!(
-            "There is no state database {}. Hint: run this where the service runs, with the same environment",
-            path.display()
-        );
-        return Exit::NotStarted;
-    }
-    let spool = Spool::open(&loaded.settings).await;
+    let spool = match open(&loaded.settings).await {
+        Ok(spool) => spool,
+        Err(exit) => return exit,
+    };
     match act(&spool, &arguments).await {
         Ok(exit) => exit,
         Err(error) => {
@@ -67,6 +57,25 @@ pub(super) async fn run(arguments: EventsArguments) -> Exit {
             Exit::Failed
         }
     }
+}
+
+async fn open(settings: &Settings) -> Result<Spool, Exit> {
+    let redis = shared_redis(settings).await?;
+    let path = &settings.state_path;
+    if redis.is_none() && path == Path::new(IN_MEMORY) {
+        tracing::error!(
+            "There is nothing to look into: OCEAN__STATE_PATH is `{IN_MEMORY}`, so live events are in the memory of the service"
+        );
+        return Err(Exit::NotStarted);
+    }
+    if redis.is_none() && !path.exists() {
+        tracing::error!(
+            "There is no state database {}. Hint: run this where the service runs, with the same environment",
+            path.display()
+        );
+        return Err(Exit::NotStarted);
+    }
+    Ok(Spool::open(settings, redis.as_ref()).await)
 }
 
 async fn act(spool: &Spool, arguments: &EventsArguments) -> Result<Exit, SpoolError> {

@@ -54,14 +54,15 @@ pub(super) fn set_up(settings: &Settings, store: &Store) -> Result<Option<Incide
 
 impl IncidentSync {
     /// Runs passes until `stop` is cancelled: at once, when the interval is over,
-    /// and on hints.
-    pub(super) async fn serve(self, mut taker: Taker, stop: CancellationToken) {
+    /// and on hints. May be dropped between any two steps: the next pass, here or in
+    /// another process, begins with a look at what is there.
+    pub(super) async fn serve(&self, taker: &mut Taker, stop: &CancellationToken) {
         let mode = self.mode;
         tracing::info!(%mode, "Keeping Statuspage incidents in step with on-call incidents (mode {mode})");
         let mut hint = Hint::Start;
         loop {
             tracing::debug!(%hint, "Incident sync: a pass, because of {hint}");
-            let report = self.pass(&stop).await;
+            let report = self.pass(stop).await;
             let next = tokio::time::Instant::now() + BREATH;
             let pause = report
                 .pause(Timestamp::now(), self.reconciler.config.interval)

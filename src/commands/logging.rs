@@ -1,5 +1,6 @@
 //! Where log lines go: to standard error, and to Port once it can be reached.
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -42,15 +43,15 @@ impl Logging {
     }
 }
 
-/// Does `work` and ships log lines meanwhile; in the end those that it left. The
-/// shipper bounds what that takes.
+/// Does `work` and ships log lines meanwhile, once it is known where to; in the end
+/// those that it left. The shipper bounds what that takes.
 pub(super) async fn shipping<T>(
     shipper: Option<&Shipper>,
     port: &PortClient,
-    ingest: Option<&Url>,
+    mut ingest: watch::Receiver<Option<Url>>,
     work: impl Future<Output = T>,
 ) -> T {
-    let Some((shipper, ingest)) = shipper.zip(ingest) else {
+    let Some(shipper) = shipper else {
         return work.await;
     };
     let ended = CancellationToken::new();
@@ -59,6 +60,14 @@ pub(super) async fn shipping<T>(
         ended.cancel();
         result
     };
-    let (result, ()) = tokio::join!(work, shipper.run(port, ingest, &ended));
+    let shipping = async {
+        let known = ended.run_until_cancelled(ingest.wait_for(Option::is_some));
+        // Failing that nobody is left who could find out.
+        let ingest = known.await.and_then(|known| known.ok()?.clone());
+        if let Some(ingest) = ingest {
+            shipper.run(port, &ingest, &ended).await;
+        }
+    };
+    let (result, ()) = tokio::join!(work, shipping);
     result
 }

@@ -12,15 +12,17 @@
 
 use std::io::Write as _;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::incident_sync::{self, IncidentSync};
 use super::logging::{Logging, shipping};
 use super::runner::{Runner, explain};
 use super::signals::{self, Ended};
-use super::start::start;
+use super::start::{shared_redis, start};
 use super::{Exit, service, summary};
 use crate::cli::RunArguments;
+use crate::live_events::leader::Term;
 use crate::settings::{self, CatalogSettings, EventListener, Inputs, Overrides, Settings};
 use crate::store::Store;
 use crate::sync::{Ending, Progress, ResyncError, ResyncReport, ResyncRequest};
@@ -149,21 +151,26 @@ async fn once(
     let Some(catalog) = &settings.catalog else {
         return and_a_pass(None, sync, stop).await;
     };
-    let started = match stop.run_until_cancelled(start(settings, catalog)).await {
+    // A service may be working on the same catalog.
+    let starting = async {
+        let redis = shared_redis(settings).await?;
+        start(settings, catalog, redis.as_ref()).await
+    };
+    let (connected, prepared) = match stop.run_until_cancelled(starting).await {
         Some(Ok(started)) => started,
         Some(Err(exit)) => {
             return and_a_pass(Some(Finished::before_the_resync(exit)), sync, stop).await;
         }
         None => return Finished::before_the_resync(Exit::Done),
     };
-    let ingest = started.log_ingest;
-    let port = started.resync.port.clone();
-    let runner = Runner::new(started.resync, store, settings.live_events.shutdown_wait);
+    let (_, ingest) = watch::channel(prepared.log_ingest);
+    let port = connected.resync.port.clone();
+    let runner = Runner::new(connected.resync, store, settings.live_events.shutdown_wait);
     let progress = Progress::default();
-    let request = ResyncRequest::default();
-    let running = Box::pin(runner.run(&request, &progress, stop));
+    let (request, term) = (ResyncRequest::default(), Term::always());
+    let running = Box::pin(runner.run(&request, &progress, &term, stop));
     let running = logging.console.watch(&progress, running);
-    shipping(logging.shipper.as_ref(), &port, ingest.as_ref(), async {
+    shipping(logging.shipper.as_ref(), &port, ingest, async {
         let finished = finished(running.await);
         and_a_pass(Some(finished), sync, stop).await
     })

@@ -2,10 +2,13 @@
 //! the process is to end.
 //!
 //! There is one runner in a process, and it does nothing else; that is why two
-//! triggers never run two resyncs at once. Nothing that a resync runs into ends
-//! it: what went wrong is logged, and the next request tries again.
+//! triggers never run two resyncs at once. Of several replicas only the one that
+//! leads runs any, and its resync is broken off when it does not lead any more.
+//! Nothing that a resync runs into ends the runner: what went wrong is logged, and
+//! the next request tries again.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{interval, sleep, timeout};
@@ -15,6 +18,7 @@ use super::history;
 use crate::api::ResyncStatus;
 use crate::causes::with_hint;
 use crate::event_listener::Queue;
+use crate::live_events::leader::Term;
 use crate::reconcile::hints::{Hint, Hints};
 use crate::store::Store;
 use crate::sync::{
@@ -38,7 +42,7 @@ pub(super) const LONGEST_END: Duration = LONGEST_WAIT.saturating_add(TELLING);
 
 /// Runs resyncs.
 pub(super) struct Runner {
-    resync: Resync,
+    resync: Arc<Resync>,
     store: Store,
     wait: Duration,
     hints: Option<Hints>,
@@ -47,7 +51,7 @@ pub(super) struct Runner {
 impl Runner {
     /// Each resync is noted in `store`. One that is asked to stop may go on for
     /// `wait`, within reason.
-    pub(super) fn new(resync: Resync, store: Store, wait: Duration) -> Self {
+    pub(super) fn new(resync: Arc<Resync>, store: Store, wait: Duration) -> Self {
         Self {
             resync,
             store,
@@ -62,28 +66,36 @@ impl Runner {
         self
     }
 
-    /// Runs one resync for each request until `stop` is cancelled. Its going
-    /// round, also while a resync runs, is what makes the process alive.
+    /// Runs one resync for each request until `stop` is cancelled or the term is
+    /// over. Returns a request that was not served to its end: whoever leads next
+    /// is to do so.
     pub(super) async fn serve(
-        self,
-        mut queue: Queue,
+        &self,
+        queue: &mut Queue,
         next: Option<NextScheduled>,
-        health: Health,
-        stop: CancellationToken,
-    ) {
+        term: &Term,
+        stop: &CancellationToken,
+    ) -> Option<Trigger> {
+        let mut unserved = None;
         loop {
-            let trigger = tokio::select! {
+            let requested = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                trigger = beating(&health, self.idle_until(queue.next())) => trigger,
+                requested = term.within(self.idle_until(queue.next())) => requested,
             };
+            let Some(trigger) = requested else { break };
             let request = ResyncRequest {
                 trigger,
                 next_scheduled: next.clone(),
             };
             tracing::info!(%trigger, "Resyncing, as asked for by: {trigger}");
             let progress = Progress::default();
-            let outcome = beating(&health, self.run(&request, &progress, &stop)).await;
+            let outcome = self.run(&request, &progress, term, stop).await;
+            unserved = match &outcome {
+                None => Some(trigger),
+                Some(Ok(report)) if report.stopped => Some(trigger),
+                Some(_) => None,
+            };
             if let Some(Err(error)) = outcome {
                 tracing::error!("{}", explain(&error));
             }
@@ -92,12 +104,11 @@ impl Runner {
             }
         }
         // The last occasion, if Port did not take the end of the last resync.
-        if timeout(TELLING, self.resync.state.tell_late())
-            .await
-            .is_err()
-        {
+        let telling = timeout(TELLING, self.resync.state.tell_late());
+        if let Some(Err(_)) = term.within(telling).await {
             tracing::warn!("Could not tell Port in time how the last resync ended");
         }
+        unserved.or_else(|| queue.waiting())
     }
 
     /// Waits for the next request.
@@ -109,15 +120,24 @@ impl Runner {
     }
 
     /// Runs one resync. None where it had to be broken off: it was asked to stop,
-    /// and did not within the wait. Port has been told then.
+    /// and did not within the wait, and Port has been told; or the term was over,
+    /// and telling Port is for whoever leads now.
     pub(super) async fn run(
         &self,
         request: &ResyncRequest,
         progress: &Progress,
+        term: &Term,
         stop: &CancellationToken,
     ) -> Option<Result<ResyncReport, ResyncError>> {
         let noted = history::began(&self.store, request).await;
-        let outcome = self.run_stoppable(request, progress, stop).await;
+        let running = term.within(self.run_stoppable(request, progress, stop));
+        let outcome = running.await.unwrap_or_else(|| {
+            tracing::warn!(
+                "The resync was broken off, since this replica does not lead any more: what was written stays in Port, \
+                 and whoever leads next resyncs again"
+            );
+            None
+        });
         history::ended(&self.store, noted, outcome.as_ref()).await;
         outcome
     }

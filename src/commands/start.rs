@@ -1,6 +1,11 @@
 //! From settings to everything a resync works with: every credential is checked,
 //! then Port is made ready. Nothing is written before every credential has been
 //! accepted.
+//!
+//! ```text
+//! settings ─▶ connect ─▶ Connected ─▶ prepare ─▶ Prepared
+//!             every replica            whoever leads
+//! ```
 
 use std::sync::Arc;
 
@@ -17,22 +22,59 @@ use crate::causes::with_hint;
 use crate::event_listener;
 use crate::http::BuildError;
 use crate::jq::{self, Jq};
+use crate::live_events::recent_writes::SharedRecentWrites;
+use crate::live_events::shared_redis::SharedRedis;
 use crate::resource_config;
 use crate::settings::{CatalogSettings, EventListener, Settings, SourceName};
 use crate::source::{Opsgenie, Pagerduty, Source, Statuspage};
 use crate::sync::{Expressions, Mapping, Reporting, Resync, StateInPort};
 
-/// A process that can resync.
-pub(super) struct Started {
-    pub(super) resync: Resync,
-    /// How the last resync stood when this process came.
+/// Everything that resyncs and live events work with. Port may not be ready for it.
+pub(super) struct Connected {
+    pub(super) resync: Arc<Resync>,
+    defaults: Defaults,
+}
+
+/// What Port said when it was made ready.
+pub(super) struct Prepared {
+    /// How the last resync stood.
     pub(super) last_state: Value,
+    /// Whether it had been broken off with its process.
+    pub(super) was_broken_off: bool,
     /// Where Port takes log lines.
     pub(super) log_ingest: Option<Url>,
 }
 
-/// Checks every credential, then makes Port ready. What went wrong has been said.
-pub(super) async fn start(settings: &Settings, catalog: &CatalogSettings) -> Result<Started, Exit> {
+/// Connects and makes Port ready, for a process that has no others beside it. What
+/// went wrong has been said.
+pub(super) async fn start(
+    settings: &Settings,
+    catalog: &CatalogSettings,
+    redis: Option<&SharedRedis>,
+) -> Result<(Connected, Prepared), Exit> {
+    let connected = connect(settings, catalog, redis).await?;
+    let prepared = connected.prepare(catalog).await?;
+    Ok((connected, prepared))
+}
+
+/// The Redis of the settings, if they name one.
+pub(super) async fn shared_redis(settings: &Settings) -> Result<Option<SharedRedis>, Exit> {
+    let Some(redis) = &settings.live_events.redis else {
+        return Ok(None);
+    };
+    SharedRedis::open(redis, &settings.identifier)
+        .await
+        .map(Some)
+        .map_err(|error| not_started(&error, error.hint()))
+}
+
+/// Checks every credential and writes nothing. `redis`: the one that processes which
+/// work on the same catalog share.
+pub(super) async fn connect(
+    settings: &Settings,
+    catalog: &CatalogSettings,
+    redis: Option<&SharedRedis>,
+) -> Result<Connected, Exit> {
     let port = PortClient::new(&catalog.port, &catalog.integration, &settings.outbound)
         .map_err(|error| not_started(&error, error.hint()))?;
     let (labels, sources): (Vec<_>, Vec<_>) = sources(settings, catalog)
@@ -56,30 +98,19 @@ pub(super) async fn start(settings: &Settings, catalog: &CatalogSettings) -> Res
             Exit::NotStarted
         })?;
     }
-    let preparation = Preparation {
-        kind: &catalog.integration.kind,
-        initialize: catalog.initialize_port_resources,
-        origin: catalog.create_port_resources_origin,
-        changelog_destination: event_listener::changelog_destination(&catalog.event_listener),
-        defaults: &defaults,
-    };
-    let integration = prepare(&port, &preparation).await.map_err(|error| {
-        tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
-        if error.is_settings_problem() {
-            Exit::NotStarted
-        } else {
-            Exit::Failed
-        }
-    })?;
-
     let interval_minutes = catalog
         .scheduled_resync_interval
         .map(|interval| interval.as_secs() / 60);
     let expressions = Expressions::new(catalog.jq_environment.clone(), limits.clone());
+    let recent = RecentWrites::new(RecentWrites::LIST_LAG);
+    let recent = match redis {
+        Some(redis) => recent.shared_through(SharedRecentWrites::new(redis.clone())),
+        None => recent,
+    };
     let resync = Resync {
         state: StateInPort::new(port.clone(), interval_minutes),
         mapping: Arc::new(Mapping::new(port.clone(), names, expressions)),
-        recent: Arc::new(RecentWrites::new(RecentWrites::LIST_LAG)),
+        recent: Arc::new(recent),
         port,
         sources,
         jq_limits: limits,
@@ -100,18 +131,57 @@ pub(super) async fn start(settings: &Settings, catalog: &CatalogSettings) -> Res
             runtime: catalog.runtime,
         },
     };
-    let last_state = integration.resync_state;
-    if resyncs(catalog) && ResyncStatus::of(&last_state) == Some(ResyncStatus::Running) {
-        tracing::warn!(
-            "An earlier process ended in the middle of a resync without telling Port; its state is corrected to aborted"
-        );
-        resync.state.ended(ResyncStatus::Aborted, None).await;
-    }
-    Ok(Started {
-        resync,
-        last_state,
-        log_ingest: integration.log_ingest,
+    Ok(Connected {
+        resync: Arc::new(resync),
+        defaults,
     })
+}
+
+impl Connected {
+    /// Makes Port ready, which is for one process at a time: the integration, at its
+    /// first start blueprints and mapping, and the state of a resync that ended with
+    /// its process.
+    pub(super) async fn prepare(&self, catalog: &CatalogSettings) -> Result<Prepared, Exit> {
+        let preparation = Preparation {
+            kind: &catalog.integration.kind,
+            initialize: catalog.initialize_port_resources,
+            origin: catalog.create_port_resources_origin,
+            changelog_destination: event_listener::changelog_destination(&catalog.event_listener),
+            defaults: &self.defaults,
+        };
+        let prepared = prepare(&self.resync.port, &preparation).await;
+        let integration = prepared.map_err(|error| {
+            tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
+            if error.is_settings_problem() {
+                Exit::NotStarted
+            } else {
+                Exit::Failed
+            }
+        })?;
+        // Others may have led in between.
+        self.resync.state.forget();
+        let last_state = integration.resync_state;
+        let is_running = ResyncStatus::of(&last_state) == Some(ResyncStatus::Running);
+        let was_broken_off = resyncs(catalog) && is_running;
+        if was_broken_off {
+            tracing::warn!(
+                "An earlier process ended in the middle of a resync without telling Port; its state is corrected to aborted"
+            );
+            self.resync.state.ended(ResyncStatus::Aborted, None).await;
+        }
+        Ok(Prepared {
+            last_state,
+            was_broken_off,
+            log_ingest: integration.log_ingest,
+        })
+    }
+
+    /// Where Port takes log lines, for who does not prepare it. None where the
+    /// integration is not there yet, or Port does not answer.
+    pub(super) async fn log_ingest(&self) -> Option<Url> {
+        let integration = self.resync.port.integration().await;
+        integration.ok().flatten()?.log_ingest
+    }
 }
 
 /// Asks everybody once; what is refused is said, all of it.

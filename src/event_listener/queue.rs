@@ -51,6 +51,11 @@ impl Queue {
             None => std::future::pending().await,
         }
     }
+
+    /// The next request, if there is one; takes it out of the queue.
+    pub fn waiting(&mut self) -> Option<Trigger> {
+        self.0.try_recv().ok()
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +88,17 @@ mod tests {
 
         assert_eq!(queue.next().now_or_never(), Some(Trigger::Webhook));
         assert_eq!(queue.next().now_or_never(), None);
+    }
+
+    #[test]
+    fn what_waits_can_be_taken_without_waiting() {
+        let (requests, mut queue) = requests();
+        assert_eq!(queue.waiting(), None);
+
+        requests.request(Trigger::Port);
+
+        assert_eq!(queue.waiting(), Some(Trigger::Port));
+        assert_eq!(queue.waiting(), None);
     }
 
     #[test]

@@ -9,11 +9,11 @@
 //! A leader stops calling itself one by its own monotonic clock, a margin before
 //! the Redis lets the lease expire, and its clock starts before the renewal is
 //! sent. However late an answer is, nobody else leads before that. Whoever acts as
-//! the leader asks [`Leadership::fenced`] before each step, and not only at the
-//! beginning; [`Leadership::watch`] wakes those who wait.
+//! the leader does so in [`Term::within`], which looks at the clock before each step
+//! and drops the work at once when the term is over.
 //!
-//! Each time somebody begins to lead, the fence is a larger number. What is
-//! written down with it can be told from what an earlier leader wrote.
+//! Each time somebody begins to lead, the fence is a larger number. It tells one
+//! term from another.
 //!
 //! A Redis that was started a moment ago gives no lease until every leader that it
 //! may have forgotten has stopped by itself. What remains: after a failover to a
@@ -21,7 +21,10 @@
 //! renewal, a third of the lease. A step that was sent before the end of the lease
 //! may arrive after it; the margin is there for it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use redis::Script;
@@ -29,6 +32,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::shared_redis::{Bell, RedisFault, SharedRedis, YOUNG};
+use crate::telemetry::metrics;
 
 static LEAD: LazyLock<Script> =
     LazyLock::new(|| Script::new(&format!("{YOUNG}\n{}", include_str!("lead.lua"))));
@@ -88,14 +92,21 @@ pub struct SharedLeadership {
     /// What the Redis is told: another one for each start, even on one machine.
     who: String,
     told: Arc<watch::Sender<Option<u64>>>,
-    term: Arc<Mutex<Option<Term>>>,
+    held: Arc<Mutex<Option<Held>>>,
 }
 
-/// A time of leading.
+/// The lease, as far as this process knows.
 #[derive(Clone, Copy, Debug)]
-struct Term {
+struct Held {
     fence: u64,
     until: Instant,
+}
+
+/// One time of leading: what is done as the leader is done in it, and ends with it.
+#[derive(Clone, Debug)]
+pub struct Term {
+    leadership: Leadership,
+    fence: u64,
 }
 
 impl Leadership {
@@ -113,12 +124,12 @@ impl Leadership {
             times,
             who,
             told: Arc::new(watch::Sender::new(None)),
-            term: Arc::default(),
+            held: Arc::default(),
         })
     }
 
-    /// The fence of this process while it leads, by its own clock: whoever acts
-    /// as the leader asks before each step. A process that is alone has the fence 0.
+    /// The fence of this process while it leads, by its own clock. A process that is
+    /// alone has the fence 0.
     pub fn fenced(&self) -> Option<u64> {
         match self {
             Self::Alone(_) => Some(0),
@@ -138,13 +149,73 @@ impl Leadership {
         }
     }
 
+    /// Waits until this process leads.
+    pub async fn term(&self) -> Term {
+        let mut told = self.watch();
+        loop {
+            // It is never closed: its other end is in here.
+            let fence = told.wait_for(Option::is_some).await;
+            let fence = fence.ok().and_then(|fence| *fence);
+            // By the clock it may be over before that is told.
+            match self.fenced() {
+                Some(current) if Some(current) == fence => {
+                    return Term {
+                        leadership: self.clone(),
+                        fence: current,
+                    };
+                }
+                _ => drop(told.changed().await),
+            }
+        }
+    }
+
     /// Asks for the lease and renews it, until `stop`; then it is given back at
     /// once. What is done as the leader is to have ended before.
     pub async fn keep(&self, stop: &CancellationToken) {
         match self {
-            Self::Alone(_) => stop.cancelled().await,
+            Self::Alone(_) => {
+                metrics::leads(true);
+                stop.cancelled().await;
+            }
             Self::Shared(shared) => shared.keep(stop).await,
         }
+    }
+}
+
+impl Term {
+    /// That of a process which has no others beside it.
+    pub fn always() -> Self {
+        Self {
+            leadership: Leadership::alone(),
+            fence: 0,
+        }
+    }
+
+    /// Whether somebody else leads, or may.
+    pub fn is_over(&self) -> bool {
+        self.leadership.fenced() != Some(self.fence)
+    }
+
+    /// Waits for its end.
+    pub async fn over(&self) {
+        let mut told = self.leadership.watch();
+        // It is never closed: its other end is in here.
+        drop(told.wait_for(|fence| *fence != Some(self.fence)).await);
+    }
+
+    /// Does `work` as long as this process leads. None: it does not any more, and the
+    /// work was dropped where it stood. Also after the process was stopped for a
+    /// while, not one step is made before the clock has been looked at.
+    pub async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut over = pin!(self.over());
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if over.as_mut().poll(context).is_ready() || self.is_over() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(context).map(Some)
+        })
+        .await
     }
 }
 
@@ -160,13 +231,13 @@ enum Answer {
 
 impl SharedLeadership {
     fn fenced(&self) -> Option<u64> {
-        self.term()
-            .filter(|term| Instant::now() < term.until)
-            .map(|term| term.fence)
+        self.held()
+            .filter(|held| Instant::now() < held.until)
+            .map(|held| held.fence)
     }
 
-    fn term(&self) -> Option<Term> {
-        *self.term.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> Option<Held> {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn keep(&self, stop: &CancellationToken) {
@@ -180,7 +251,7 @@ impl SharedLeadership {
                 // An answer that is late is no reason to lead for longer.
                 () = self.end_of_term() => continue,
             };
-            let leads = self.term().is_some();
+            let leads = self.held().is_some();
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
@@ -197,13 +268,13 @@ impl SharedLeadership {
         match self.ask().await {
             // The answer came after the end of the term, which somebody may have
             // noticed: there is a new one to be asked for.
-            Ok(Answer::Leads(_)) if self.term().is_some() && self.fenced().is_none() => {
+            Ok(Answer::Leads(_)) if self.held().is_some() && self.fenced().is_none() => {
                 self.set(None);
                 Duration::ZERO
             }
             Ok(Answer::Leads(fence)) => {
                 let until = asked + self.times.used();
-                self.set(Some(Term { fence, until }));
+                self.set(Some(Held { fence, until }));
                 other.clear();
                 self.times.used() / 3
             }
@@ -242,26 +313,27 @@ impl SharedLeadership {
 
     /// When the term ends by the own clock. Never without one.
     async fn end_of_term(&self) {
-        let Some(term) = self.term() else {
+        let Some(held) = self.held() else {
             return std::future::pending().await;
         };
-        tokio::time::sleep_until(term.until.into()).await;
+        tokio::time::sleep_until(held.until.into()).await;
         self.set(None);
     }
 
-    fn set(&self, term: Option<Term>) {
+    fn set(&self, held: Option<Held>) {
         let before = {
-            let mut current = self.term.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *current, term)
+            let mut current = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, held)
         };
-        match (before, term) {
-            (None, Some(Term { fence, .. })) => {
+        match (before, held) {
+            (None, Some(Held { fence, .. })) => {
                 tracing::info!(fence, "This replica leads (fence {fence})");
             }
             (Some(_), None) => tracing::info!("This replica does not lead any more"),
             _ => {}
         }
-        let fence = term.map(|term| term.fence);
+        metrics::leads(held.is_some());
+        let fence = held.map(|held| held.fence);
         self.told.send_if_modified(|told| {
             let changes = *told != fence;
             *told = fence;

@@ -13,8 +13,9 @@
 //! delivery does harm. What must never happen is that an event which was answered
 //! with 2xx is forgotten: the vendor sends it only once.
 //!
-//! [`shared_redis`] and what stands on it ([`leader`], [`relay`], [`recent_writes`],
-//! [`spool::RedisSpool`]) are for several replicas; no service uses them yet.
+//! Several replicas share a Redis ([`shared_redis`]): events wait there
+//! ([`spool::RedisSpool`]), it says who leads ([`leader`]), what is wanted of the leader
+//! ([`relay`]), and what was written a moment ago ([`recent_writes`]).
 
 pub mod auth;
 pub mod event;

@@ -1,64 +1,110 @@
-//! What live events wrote a short time ago, known to all replicas.
+//! What live events write, known to all replicas: the notes and claims of
+//! [`crate::catalog::RecentWrites`] in the Redis.
 //!
-//! A resync reads a page, maps it and writes it seconds or minutes later. What a
-//! live event wrote in between, on whichever replica, is newer and must stay. Every
-//! live event therefore notes what it writes or deletes *before* it does so, with
-//! the time as of which it knows the object; a resync asks, right before it writes
-//! or deletes, which of its entities somebody knows as of a later time than its page.
-//! What is noted after that question is only protected if the resync asks once more
-//! after its write and fetches again what was noted meanwhile.
+//! | key | type | what |
+//! |---|---|---|
+//! | `written` | sorted set | entity → the Redis' time by which its object had been fetched, in milliseconds |
+//! | `claim:{entity}` | string | token of whoever is writing it; expires by itself |
 //!
 //! # Whose clock
 //!
-//! Clocks of machines differ by more than the seconds this is about, so all times
-//! here are the Redis' own. A process asks for it (`TIME`) at most every half minute,
-//! and from then on counts with its monotonic clock. The answer was given at some
-//! moment between question and answer: that difference, and half a thousandth of
-//! what has passed since, is how far off a time can be. In doubt the live event is
-//! the newer one: its time is rounded up, that of a page down. (The worst that comes
-//! of it is an entity that waits for the next resync; the other way round, something
-//! that people saw in the catalog would be taken back.)
+//! Clocks of machines differ by more than the seconds this is about, so the times in
+//! the Redis are its own. A process asks for it (`TIME`) at most every half minute, and
+//! converts by the difference to its own clock. That difference is known to a few
+//! milliseconds, which resyncs leave room for ([`RecentWrites::LIST_LAG`]). It is only
+//! replaced when it has become another one by more than [`STEP`]: what a process notes
+//! comes back to it as the very millisecond it was, so that nobody takes their own note
+//! for somebody else's. When it is replaced in the middle of an event, that may happen;
+//! then the event is looked at again.
+//!
+//! # A Redis that is away
+//!
+//! Every question is repeated for [`PATIENCE`]. That is longer than this replica
+//! may lead or work on an event without the Redis, so who goes on after that acts
+//! for nobody else. What is left is a resync that is run once, beside a service: it
+//! goes on without protection.
 
-use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use redis::Script;
 
 use super::shared_redis::{RedisFault, SharedRedis};
+use crate::catalog::{EntityKey, Instants, RecentWrites, SharedClaim, SharedWrites};
 
-/// KEYS: written. ARGV: milliseconds that it is kept, time, members. A time that
-/// is known already is never replaced by an earlier one.
+/// KEYS: written. ARGV: the oldest time to keep, how many to keep, milliseconds to
+/// keep all of it, then time and entity of each. A time that is known already is
+/// never replaced by an earlier one.
 static NOTE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2] - ARGV[1])
-         for i = 3, #ARGV do redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[i]) end
-         redis.call('PEXPIRE', KEYS[1], ARGV[1])
+        "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+         for i = 4, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'GT', ARGV[i], ARGV[i + 1]) end
+         redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[2])
+         redis.call('PEXPIRE', KEYS[1], ARGV[3])
          return 1",
     )
 });
 
-/// Longer than any resync takes.
-const KEPT: Duration = Duration::from_hours(6);
+/// KEYS: claims. ARGV: token, milliseconds. All of them or none.
+static CLAIM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for _, key in ipairs(KEYS) do
+           local token = redis.call('GET', key)
+           if token and token ~= ARGV[1] then return 0 end
+         end
+         for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+         return 1",
+    )
+});
 
-const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// KEYS: claims. ARGV: token. Those that are still one's own.
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for _, key in ipairs(KEYS) do
+           if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end
+         end
+         return 1",
+    )
+});
+
+/// How long a claim holds whose process does not renew it any more.
+const CLAIM_HOLDS: Duration = Duration::from_secs(30);
+
+/// How long a Redis that is away is asked again; see the module.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const ASK_CLOCK_AGAIN: Duration = Duration::from_secs(30);
+
+/// By how many milliseconds a clock may differ from what is known of it: less than
+/// that is the way there and back, more is somebody who set it.
+const STEP: i64 = 1000;
 
 /// Identifiers in one question.
 const AT_ONCE: usize = 1000;
 
-/// What live events wrote; clones are of one replica.
+/// What live events write; clones are of one replica.
 #[derive(Clone, Debug)]
 pub struct SharedRecentWrites {
     redis: SharedRedis,
-    clock: Arc<Mutex<Option<Reading>>>,
+    clock: Arc<Mutex<Option<Clock>>>,
+    away_since: Arc<Mutex<Option<Instant>>>,
 }
 
-/// One look at the Redis' clock, in milliseconds.
+/// How far the Redis' clock is ahead of the own one.
 #[derive(Clone, Copy, Debug)]
-struct Reading {
-    asked: Instant,
-    answered: Instant,
-    time: u64,
+struct Clock {
+    milliseconds: i64,
+    looked: Instant,
+}
+
+/// Entities that this process is writing.
+struct Claim {
+    writes: SharedRecentWrites,
+    keys: Vec<String>,
+    token: String,
 }
 
 impl SharedRecentWrites {
@@ -66,105 +112,186 @@ impl SharedRecentWrites {
         Self {
             redis,
             clock: Arc::default(),
+            away_since: Arc::default(),
         }
     }
 
-    /// Notes that an entity is about to be written or deleted, as the source knew
-    /// it at `fetched`: when the source's answer was there.
-    pub async fn note(
-        &self,
-        blueprint: &str,
-        identifier: &str,
-        fetched: Instant,
-    ) -> Result<(), RedisFault> {
-        let time = self.clock().await?.at_the_latest(fetched);
-        let arguments = [
-            KEPT.as_millis().to_string().into_bytes(),
-            time.to_string().into_bytes(),
-            member(blueprint, identifier).into_bytes(),
-        ];
+    async fn try_note(&self, entities: &[(EntityKey, Timestamp)]) -> Result<(), RedisFault> {
+        let clock = self.clock().await?;
+        let lifetime = RecentWrites::LIFETIME.as_secs() * 1000;
+        let oldest = clock.redis_time_of(Timestamp::now()) - lifetime;
+        let mut arguments: Vec<Vec<u8>> = [
+            oldest,
+            i64::try_from(RecentWrites::MOST).unwrap_or(i64::MAX),
+            lifetime,
+        ]
+        .map(|number| number.to_string().into_bytes())
+        .to_vec();
+        for &(entity, fetched) in entities {
+            let time = clock.redis_time_of(fetched);
+            arguments.push(time.to_string().into_bytes());
+            arguments.push(entity.as_bytes().to_vec());
+        }
         self.redis.run(&NOTE, &[self.key()], &arguments).await
     }
 
-    /// Which of these entities a live event knows as of a later time than `asked`:
-    /// when the source was asked for the page they are from.
-    pub async fn newer_than<'a>(
-        &self,
-        blueprint: &str,
-        identifiers: &[&'a str],
-        asked: Instant,
-    ) -> Result<HashSet<&'a str>, RedisFault> {
-        let mut newer = HashSet::new();
-        if identifiers.is_empty() {
-            return Ok(newer);
-        }
-        let page = self.clock().await?.at_the_earliest(asked);
-        for some in identifiers.chunks(AT_ONCE) {
+    async fn try_noted(&self, entities: &[EntityKey]) -> Result<Instants, RedisFault> {
+        let clock = self.clock().await?;
+        let mut noted = Vec::with_capacity(entities.len());
+        for some in entities.chunks(AT_ONCE) {
             let mut command = redis::cmd("ZMSCORE");
             command.arg(self.key());
-            for identifier in some {
-                command.arg(member(blueprint, identifier));
+            for entity in some {
+                command.arg(entity.as_bytes());
             }
-            let times: Vec<Option<u64>> = self.redis.ask(&command).await?;
-            let known = some.iter().zip(times);
-            newer.extend(
-                known
-                    .filter(|(_, time)| time.is_some_and(|time| time >= page))
-                    .map(|(identifier, _)| *identifier),
-            );
+            let times: Vec<Option<i64>> = self.redis.ask(&command).await?;
+            noted.extend(times.into_iter().map(|time| Some(clock.own_time_of(time?))));
         }
-        Ok(newer)
+        Ok(noted)
+    }
+
+    async fn clock(&self) -> Result<Clock, RedisFault> {
+        let last = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clock) = last.filter(|clock| clock.looked.elapsed() < ASK_CLOCK_AGAIN) {
+            return Ok(clock);
+        }
+        let asked = Timestamp::now();
+        let (seconds, micros): (i64, i64) = self.redis.ask(&redis::cmd("TIME")).await?;
+        let said = seconds * 1000 + micros / 1000;
+        let clock = Clock::seen(last, said - asked.as_millisecond());
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        Ok(clock)
+    }
+
+    /// Asks again and again where the Redis is away, which it says itself. None: it
+    /// has been away for too long.
+    async fn patiently<T, Answer>(&self, ask: impl Fn() -> Answer) -> Option<T>
+    where
+        Answer: Future<Output = Result<T, RedisFault>>,
+    {
+        loop {
+            let answer = ask().await.ok();
+            if self.is_hopeless(answer.is_none()) || answer.is_some() {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(200..600))).await;
+        }
+    }
+
+    /// Whether it has been away for longer than anybody should wait.
+    fn is_hopeless(&self, is_away: bool) -> bool {
+        let mut since = self
+            .away_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !is_away {
+            *since = None;
+            return false;
+        }
+        since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE
     }
 
     fn key(&self) -> String {
         self.redis.key("written")
     }
+}
 
-    async fn clock(&self) -> Result<Reading, RedisFault> {
-        let last = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reading) = last.filter(|reading| reading.answered.elapsed() < ASK_AGAIN) {
-            return Ok(reading);
+impl SharedWrites for SharedRecentWrites {
+    fn note(&self, entities: Vec<(EntityKey, Timestamp)>) -> BoxFuture<'_, ()> {
+        async move {
+            self.patiently(|| self.try_note(&entities)).await;
         }
-        let asked = Instant::now();
-        let (seconds, micros): (u64, u64) = self.redis.ask(&redis::cmd("TIME")).await?;
-        let reading = Reading {
-            asked,
-            answered: Instant::now(),
-            time: seconds * 1000 + micros / 1000,
-        };
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
-        Ok(reading)
+        .boxed()
+    }
+
+    fn noted(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Instants> {
+        async move {
+            self.patiently(|| self.try_noted(&entities))
+                .await
+                .unwrap_or_else(|| vec![None; entities.len()])
+        }
+        .boxed()
+    }
+
+    fn claim(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Box<dyn SharedClaim>> {
+        async move {
+            let keys = entities
+                .iter()
+                .map(|entity| self.redis.key(&format!("claim:{entity}")))
+                .collect();
+            let claim = Claim {
+                writes: self.clone(),
+                keys,
+                token: uuid::Uuid::new_v4().simple().to_string(),
+            };
+            // None: it is away for too long, and so are the others from it.
+            while let Some(false) = self.patiently(|| claim.try_claim()).await {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(20..100))).await;
+            }
+            let claim: Box<dyn SharedClaim> = Box::new(claim);
+            claim
+        }
+        .boxed()
     }
 }
 
-impl Reading {
-    /// The Redis' time at that moment, or a little more.
-    fn at_the_latest(self, moment: Instant) -> u64 {
-        let since = moment.saturating_duration_since(self.asked);
-        let before = self.asked.saturating_duration_since(moment);
-        self.time + millis(since) + drift(since.max(before)) + 1 - millis(before).min(self.time)
-    }
-
-    /// The Redis' time at that moment, or a little less.
-    fn at_the_earliest(self, moment: Instant) -> u64 {
-        let since = moment.saturating_duration_since(self.answered);
-        let before = self.answered.saturating_duration_since(moment);
-        (self.time + millis(since)).saturating_sub(millis(before) + drift(since.max(before)) + 1)
+impl Claim {
+    async fn try_claim(&self) -> Result<bool, RedisFault> {
+        let arguments = [
+            self.token.clone().into_bytes(),
+            CLAIM_HOLDS.as_millis().to_string().into_bytes(),
+        ];
+        self.writes.redis.run(&CLAIM, &self.keys, &arguments).await
     }
 }
 
-/// How far two clocks run apart in a time.
-fn drift(over: Duration) -> u64 {
-    millis(over) / 2000
+impl SharedClaim for Claim {
+    fn holds_for(&self) -> Duration {
+        CLAIM_HOLDS
+    }
+
+    fn renew(&self) -> BoxFuture<'_, ()> {
+        async move {
+            // There is another attempt before it ends.
+            let _is_ours = self.try_claim().await;
+        }
+        .boxed()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        async move {
+            let token = [self.token.clone().into_bytes()];
+            // Failing that it ends by itself.
+            let _released: Result<(), RedisFault> =
+                self.writes.redis.run(&RELEASE, &self.keys, &token).await;
+        }
+        .boxed()
+    }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
+impl Clock {
+    /// What is known after a look at it.
+    fn seen(last: Option<Self>, milliseconds: i64) -> Self {
+        let is_the_same = |last: &Self| (last.milliseconds - milliseconds).abs() <= STEP;
+        Self {
+            milliseconds: last
+                .filter(is_the_same)
+                .map_or(milliseconds, |last| last.milliseconds),
+            looked: Instant::now(),
+        }
+    }
 
-/// A blueprint's identifier has no slash.
-fn member(blueprint: &str, identifier: &str) -> String {
-    format!("{blueprint}/{identifier}")
+    /// The Redis' time at that moment of the own clock.
+    fn redis_time_of(self, moment: Timestamp) -> i64 {
+        moment.as_millisecond() + self.milliseconds
+    }
+
+    /// The moment of the own clock at that time of the Redis.
+    fn own_time_of(self, time: i64) -> Timestamp {
+        let time = time.saturating_sub(self.milliseconds);
+        // Beyond the limits of the calendar there is nothing to protect from.
+        Timestamp::from_millisecond(time).unwrap_or(Timestamp::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -172,23 +299,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_live_events_time_is_rounded_up_and_that_of_a_page_down() {
-        let long_ago = Instant::now();
-        let asked = long_ago + Duration::from_secs(20);
-        let reading = Reading {
-            asked,
-            answered: asked + Duration::from_millis(40),
-            time: 1_000_000,
-        };
+    fn what_goes_to_the_redis_comes_back_as_the_same_millisecond() {
+        let moment: Timestamp = "2026-06-01T12:00:20.123456Z".parse().unwrap();
+        let first = Clock::seen(None, -3_600_000);
+        // The answer took longer this time.
+        let again = Clock::seen(Some(first), -3_600_400);
 
-        for moment in [
-            long_ago,
-            asked,
-            asked + Duration::from_millis(20),
-            asked + Duration::from_secs(20),
-        ] {
-            let width = reading.at_the_latest(moment) - reading.at_the_earliest(moment);
-            assert!((40..=65).contains(&width), "{width}");
-        }
+        let back = again.own_time_of(first.redis_time_of(moment));
+
+        assert_eq!(back.to_string(), "2026-06-01T12:00:20.123Z");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_believed() {
+        let first = Clock::seen(None, 0);
+        assert_eq!(Clock::seen(Some(first), 1001).milliseconds, 1001);
     }
 }

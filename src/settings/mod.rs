@@ -132,6 +132,9 @@ impl fmt::Display for SourceName {
 /// Everything that was set, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What this installation is called: the identifier of the integration, also
+    /// where the catalog is off and Port never hears of it.
+    pub identifier: String,
     /// `None`: the catalog is off, and the incident sync is all there is.
     pub catalog: Option<CatalogSettings>,
     /// `None`: nobody asked for it. It may be there and switched off.
@@ -267,10 +270,12 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
         );
         None
     };
+    let identifier = identifier(reader, catalog.as_ref());
     let state_path = reader
         .path("OCEAN__STATE_PATH")
-        .unwrap_or_else(|| default_state_path(reader, catalog.as_ref()));
+        .unwrap_or_else(|| default_state_path(&identifier));
     Some(Settings {
+        identifier,
         catalog,
         incident_sync,
         once: reader.text("OCEAN__EVENT_LISTENER__TYPE").as_deref() == Some("ONCE"),
@@ -290,16 +295,19 @@ fn is_catalog_on(reader: &Reader<'_>, incident_sync: Option<&Asked<'_>>) -> bool
     PortSettings::is_asked_for(reader) || incident_sync.is_none_or(Asked::is_off)
 }
 
-/// Below the one directory that the Helm chart makes writable. The identifier is
-/// part of the name, so that two installations on one machine do not share a
-/// file; what could leave the directory is replaced.
-fn default_state_path(reader: &Reader<'_>, catalog: Option<&CatalogSettings>) -> PathBuf {
-    let identifier = match catalog {
+fn identifier(reader: &Reader<'_>, catalog: Option<&CatalogSettings>) -> String {
+    match catalog {
         Some(catalog) => catalog.integration.identifier.clone(),
         None => reader
             .text("OCEAN__INTEGRATION__IDENTIFIER")
             .unwrap_or_else(|| "incident-sync".to_owned()),
-    };
+    }
+}
+
+/// Below the one directory that the Helm chart makes writable. The identifier is
+/// part of the name, so that two installations on one machine do not share a
+/// file; what could leave the directory is replaced.
+fn default_state_path(identifier: &str) -> PathBuf {
     let name: String = identifier
         .chars()
         .map(|character| match character {

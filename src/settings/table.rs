@@ -118,7 +118,6 @@ enum Kind {
     Sensitive,
     NoEffect,
     NotYet,
-    SensitiveNotYet,
 }
 
 impl Row {
@@ -128,10 +127,10 @@ impl Row {
             variable: Cow::Borrowed(variable),
             value_type: *value_type,
             default: *default,
-            sensitive: matches!(kind, Kind::Sensitive | Kind::SensitiveNotYet),
+            sensitive: matches!(kind, Kind::Sensitive),
             effect: match kind {
                 Kind::Plain | Kind::Sensitive => Effect::Acts,
-                Kind::NotYet | Kind::SensitiveNotYet => Effect::NotYet,
+                Kind::NotYet => Effect::NotYet,
                 Kind::NoEffect => Effect::Never,
             },
             meaning,
@@ -140,7 +139,7 @@ impl Row {
 }
 
 use DefaultValue::{Absent, Required, Value};
-use Kind::{NoEffect, NotYet, Plain, Sensitive, SensitiveNotYet};
+use Kind::{NoEffect, NotYet, Plain, Sensitive};
 
 const fn whole(min: u64, max: u64, unit: &'static str) -> ValueType {
     Whole { min, max, unit }
@@ -214,17 +213,17 @@ const AFTER_INTEGRATION: &[Row] = &[
     Row("OCEAN__METRICS__WEBHOOK_URL", Url, Absent, "Where the metrics of each resync are posted", Plain),
     Row("OCEAN__METRICS__OCEAN_NAMES", Boolean, Value("true"), "Whether `/metrics` also shows the names of Port Ocean (`duration_seconds`, `object_count`, …)", Plain),
     Row("OCEAN__STATE_PATH", Path, Absent, "File of the state database; `/tmp/ocean/portolan-{identifier}.sqlite3` when absent (`incident-sync` stands in for an identifier where there is no catalog), `:memory:` for none", Plain),
-    Row("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED", Boolean, Value("false"), "Whether replicas share live events, and elect a leader, through a Redis; setting the URL switches it on as well, unless this says `false`", NotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__URL", Text, Value("redis://localhost:6379"), "The Redis: `redis://`, `rediss://` with TLS, or `redis+unix://`; with a path for the number of the database", SensitiveNotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__USERNAME", Text, Absent, "User name at the Redis; that of the URL when absent", NotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__PASSWORD", Text, Absent, "Password at the Redis; that of the URL when absent", SensitiveNotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS", Boolean, Value("false"), "Whether the connection to the Redis is encrypted although the URL does not begin with `rediss://`", NotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__CA", Text, Absent, "Certificate authority of the Redis, as PEM or the path of a file; the system's authorities when absent", NotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__CERT", Text, Absent, "Client certificate for the Redis, as PEM or the path of a file", NotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY", Text, Absent, "Private key of the client certificate, as PEM or the path of a file", SensitiveNotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS", whole(0, ANY, "milliseconds"), Value("1000"), "How long one read from the Redis waits for something new; between 50 and 5000 are possible", NotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__READ_COUNT", whole(1, ANY, ""), Value("10"), "Events in one read from the Redis; 1000 at most", NotYet),
-    Row("OCEAN__LIVE_EVENTS__REDIS__STREAM_TTL_SECONDS", whole(1, ANY, "seconds"), Value("2592000"), "How long the Redis keeps events that were given up; events that are done are deleted at once, and those that wait never", NotYet),
+    Row("OCEAN__LIVE_EVENTS__IS_REDIS_STREAM_CONSUMER_ENABLED", Boolean, Value("false"), "Whether replicas share live events, and elect a leader, through a Redis; setting the URL switches it on as well, unless this says `false`", Plain),
+    Row("OCEAN__LIVE_EVENTS__REDIS__URL", Text, Value("redis://localhost:6379"), "The Redis: `redis://`, `rediss://` with TLS, or `redis+unix://`; with a path for the number of the database", Sensitive),
+    Row("OCEAN__LIVE_EVENTS__REDIS__USERNAME", Text, Absent, "User name at the Redis; that of the URL when absent", Plain),
+    Row("OCEAN__LIVE_EVENTS__REDIS__PASSWORD", Text, Absent, "Password at the Redis; that of the URL when absent", Sensitive),
+    Row("OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS", Boolean, Value("false"), "Whether the connection to the Redis is encrypted although the URL does not begin with `rediss://`", Plain),
+    Row("OCEAN__LIVE_EVENTS__REDIS__CA", Text, Absent, "Certificate authority of the Redis, as PEM or the path of a file; the system's authorities when absent", Plain),
+    Row("OCEAN__LIVE_EVENTS__REDIS__CERT", Text, Absent, "Client certificate for the Redis, as PEM or the path of a file", Plain),
+    Row("OCEAN__LIVE_EVENTS__REDIS__PRIVATE_KEY", Text, Absent, "Private key of the client certificate, as PEM or the path of a file", Sensitive),
+    Row("OCEAN__LIVE_EVENTS__REDIS__BLOCK_MS", whole(0, ANY, "milliseconds"), Value("1000"), "How long one read from the Redis waits for something new; between 50 and 5000 are possible", Plain),
+    Row("OCEAN__LIVE_EVENTS__REDIS__READ_COUNT", whole(1, ANY, ""), Value("10"), "Events in one read from the Redis; 1000 at most", Plain),
+    Row("OCEAN__LIVE_EVENTS__REDIS__STREAM_TTL_SECONDS", whole(1, ANY, "seconds"), Value("2592000"), "How long the Redis keeps events that were given up; events that are done are deleted at once, and those that wait never", Plain),
     Row("APPLICATION__LOG_LEVEL", Choice(&["ERROR", "WARNING", "INFO", "DEBUG", "CRITICAL"]), Value("INFO"), "The least important lines that are logged", Plain),
     Row("APPLICATION__PORT", whole(1, 65_535, ""), Value("8000"), "Port on which health, metrics and webhooks are served", Plain),
     Row("APPLICATION__ENABLE_HTTP_LOGGING", Boolean, Value("true"), "Whether log lines also go to Port", Plain),

@@ -74,6 +74,12 @@ impl StateInPort {
         }
     }
 
+    /// Somebody else has resynced since: the end of the last one is nobody's
+    /// business any more.
+    pub fn forget(&self) {
+        *self.untold() = None;
+    }
+
     /// Tells the end of the last resync, if Port does not know it yet.
     pub async fn tell_late(&self) {
         let untold = self.untold().clone();

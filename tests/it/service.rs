@@ -330,7 +330,7 @@ fn called(sandbox: &Sandbox) -> Vec<(String, String)> {
 }
 
 /// Posts a wish for a resync, signed with this secret; returns the status.
-async fn call(running: &Running, secret: &str) -> u16 {
+pub(crate) async fn call(running: &Running, secret: &str) -> u16 {
     let body = json!({"action": "RESYNC", "context": {"integrationId": IDENTIFIER}}).to_string();
     let timestamp = "1763719198000";
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());

@@ -46,20 +46,22 @@
 //!   missing. The next resync deletes it.
 //! - Notes end after [`RecentWrites::LIFETIME`], longer than any resync takes, and
 //!   beyond [`RecentWrites::MOST`] the oldest.
-//! - Claims are of this process. Between several, notes are shared by
-//!   [`SharedWrites`], and what is left is the time that one request of the
-//!   resync is on its way while another process writes the same entity. Instants
-//!   are compared by the clocks of several machines; the lag leaves room for that.
+//!
+//! Processes that work together share notes and claims through [`SharedWrites`],
+//! and everything above holds between them as well; whoever writes down instants
+//! there takes care of the clocks of several machines.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use ring::digest::{Context, SHA256};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 /// Stands for one entity, the same in every process: 128 bits of a digest of its
 /// blueprint and identifier.
@@ -79,6 +81,10 @@ impl EntityKey {
         }
         Self(key)
     }
+
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Thirty-two hexadecimal digits.
@@ -96,22 +102,33 @@ impl fmt::Debug for EntityKey {
     }
 }
 
-/// Notes entities elsewhere, each with the instant at which its object had been
-/// fetched.
-pub type Tell = Box<dyn Fn(Vec<(EntityKey, Timestamp)>) -> BoxFuture<'static, ()> + Send + Sync>;
-
-/// The newest such instant of each entity, in their order.
-pub type Ask = Box<dyn Fn(Vec<EntityKey>) -> BoxFuture<'static, Instants> + Send + Sync>;
-
-/// None of an entity that nobody noted.
+/// The instants of some entities, in their order; none of one that nobody noted.
 pub type Instants = Vec<Option<Timestamp>>;
 
-/// Where processes that work together tell each other what they wrote, a batch at
-/// a time. What fails there is said there; nobody waits for it longer than for a
-/// request to Port.
-pub struct SharedWrites {
-    pub tell: Tell,
-    pub ask: Ask,
+/// Where processes that work together tell each other what they write. What fails
+/// there is said there, and nobody waits for it longer than for a request to Port.
+pub trait SharedWrites: Send + Sync {
+    /// Notes entities, each with the instant at which its object had been fetched.
+    fn note(&self, entities: Vec<(EntityKey, Timestamp)>) -> BoxFuture<'_, ()>;
+
+    /// The newest such instant of each entity.
+    fn noted(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Instants>;
+
+    /// Waits until no other process has any of these, and keeps others from them.
+    fn claim(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Box<dyn SharedClaim>>;
+}
+
+/// A claim that other processes know of. It ends by itself some time after it was
+/// dropped: its process may be gone.
+pub trait SharedClaim: Send + Sync {
+    /// How long it holds at least without being renewed.
+    fn holds_for(&self) -> Duration;
+
+    /// Holds for as long again.
+    fn renew(&self) -> BoxFuture<'_, ()>;
+
+    /// Lets go.
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
 /// See the module.
@@ -119,7 +136,7 @@ pub struct SharedWrites {
 pub struct RecentWrites {
     state: Mutex<State>,
     released: Notify,
-    shared: Option<SharedWrites>,
+    shared: Option<Box<dyn SharedWrites>>,
     list_lag: SignedDuration,
 }
 
@@ -147,6 +164,7 @@ pub(super) struct Claim {
     recent: Arc<RecentWrites>,
     entities: Vec<EntityKey>,
     outdated: HashSet<EntityKey>,
+    shared: Option<Box<dyn SharedClaim>>,
 }
 
 impl RecentWrites {
@@ -171,10 +189,10 @@ impl RecentWrites {
         }
     }
 
-    /// Shares notes with other processes.
+    /// Shares notes and claims with other processes.
     #[must_use]
-    pub fn shared_through(mut self, shared: SharedWrites) -> Self {
-        self.shared = Some(shared);
+    pub fn shared_through(mut self, shared: impl SharedWrites + 'static) -> Self {
+        self.shared = Some(Box::new(shared));
         self
     }
 
@@ -198,7 +216,8 @@ impl RecentWrites {
             state.forget(now);
         }
         if let Some(shared) = &self.shared {
-            (shared.tell)(entities.iter().map(|&entity| (entity, fetched)).collect()).await;
+            let notes = entities.iter().map(|&entity| (entity, fetched));
+            shared.note(notes.collect()).await;
         }
     }
 
@@ -263,7 +282,13 @@ impl RecentWrites {
             recent: Arc::clone(self),
             entities: wanted.iter().map(|(entity, _)| *entity).collect(),
             outdated: HashSet::new(),
+            shared: None,
         };
+        if let Some(shared) = &self.shared
+            && !wanted.is_empty()
+        {
+            claim.shared = Some(shared.claim(claim.entities.clone()).await);
+        }
         let newer = self.newer_than(wanted).await;
         let outdated = wanted.iter().zip(newer).filter(|(_, newer)| *newer);
         claim.outdated = outdated.map(|((entity, _), _)| *entity).collect();
@@ -281,7 +306,7 @@ impl RecentWrites {
         if let Some(shared) = &self.shared
             && !entities.is_empty()
         {
-            let elsewhere = (shared.ask)(entities).await;
+            let elsewhere = shared.noted(entities).await;
             for (noted, fetched) in noted.iter_mut().zip(elsewhere) {
                 let Some(fetched) = fetched else { continue };
                 if noted.is_none_or(|noted| noted.fetched < fetched) {
@@ -324,6 +349,31 @@ impl Claim {
     /// Whether a live event knew later of it.
     pub(super) fn is_outdated(&self, entity: EntityKey) -> bool {
         self.outdated.contains(&entity)
+    }
+
+    /// Does what the entities were claimed for, however long it takes, and lets go
+    /// of them.
+    pub(super) async fn during<T>(mut self, work: impl Future<Output = T>) -> T {
+        let Some(shared) = self.shared.take() else {
+            return work.await;
+        };
+        let renewing = async {
+            loop {
+                sleep(shared.holds_for() / 3).await;
+                shared.renew().await;
+            }
+        };
+        let result = tokio::select! {
+            result = work => result,
+            never = renewing => never,
+        };
+        shared.release().await;
+        result
+    }
+
+    /// Lets go of them without having done anything.
+    pub(super) async fn release(self) {
+        self.during(async {}).await;
     }
 }
 

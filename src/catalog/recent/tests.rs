@@ -130,33 +130,107 @@ fn the_oldest_notes_are_forgotten_and_what_was_noted_again_is_not() {
     assert_eq!(state.order.len(), 2);
 }
 
+/// What two processes share: notes, and who has claimed what.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<SharedState>>);
+
+#[derive(Default)]
+struct SharedState {
+    noted: Vec<(EntityKey, Timestamp)>,
+    claimed: Vec<EntityKey>,
+    renewed: usize,
+}
+
+struct Held(Shared, Vec<EntityKey>);
+
+impl SharedWrites for Shared {
+    fn note(&self, entities: Vec<(EntityKey, Timestamp)>) -> BoxFuture<'_, ()> {
+        self.0.lock().unwrap().noted.extend(entities);
+        std::future::ready(()).boxed()
+    }
+
+    fn noted(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Instants> {
+        let state = self.0.lock().unwrap();
+        let of = |entity: &EntityKey| {
+            let noted = state.noted.iter().find(|(known, _)| known == entity);
+            noted.map(|(_, at)| *at)
+        };
+        let answer: Instants = entities.iter().map(of).collect();
+        std::future::ready(answer).boxed()
+    }
+
+    fn claim(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Box<dyn SharedClaim>> {
+        async move {
+            loop {
+                {
+                    let mut state = self.0.lock().unwrap();
+                    if !entities.iter().any(|one| state.claimed.contains(one)) {
+                        state.claimed.extend(&entities);
+                        let held: Box<dyn SharedClaim> = Box::new(Held(self.clone(), entities));
+                        return held;
+                    }
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        .boxed()
+    }
+}
+
+impl SharedClaim for Held {
+    fn holds_for(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn renew(&self) -> BoxFuture<'_, ()> {
+        self.0.0.lock().unwrap().renewed += 1;
+        std::future::ready(()).boxed()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        let mut state = self.0.0.lock().unwrap();
+        state.claimed.retain(|one| !self.1.contains(one));
+        std::future::ready(()).boxed()
+    }
+}
+
 #[tokio::test]
 async fn what_others_wrote_is_asked_for_and_what_is_noted_is_told() {
-    let told: Arc<Mutex<Vec<(EntityKey, Timestamp)>>> = Arc::default();
-    let (telling, asked) = (Arc::clone(&told), Arc::clone(&told));
-    let recent = RecentWrites::default().shared_through(SharedWrites {
-        tell: Box::new(move |notes| {
-            telling.lock().unwrap().extend(notes);
-            std::future::ready(()).boxed()
-        }),
-        ask: Box::new(move |entities| {
-            let told = asked.lock().unwrap();
-            let of = |entity: &EntityKey| {
-                let noted = told.iter().find(|(known, _)| known == entity);
-                noted.map(|(_, at)| *at)
-            };
-            let answer: Instants = entities.iter().map(of).collect();
-            std::future::ready(answer).boxed()
-        }),
-    });
+    let shared = Shared::default();
+    let recent = RecentWrites::default().shared_through(shared.clone());
     let [a, b, c] = keys(["a", "b", "c"]);
-    told.lock().unwrap().push((a, at("12:00:00")));
+    shared.0.lock().unwrap().noted.push((a, at("12:00:00")));
 
     recent.note(&[b], at("12:00:02")).await;
 
-    assert_eq!(told.lock().unwrap().len(), 2);
+    assert_eq!(shared.0.lock().unwrap().noted.len(), 2);
     let asked = [a, b, c].map(|entity| (entity, at("11:59:59")));
     assert_eq!(recent.newer_than(&asked).await, [true, true, false]);
     let touched = recent.touched_since(&[a, c], at("12:01:59")).await;
     assert_eq!(touched, [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_keeps_other_processes_away_for_as_long_as_the_work_takes() {
+    let shared = Shared::default();
+    let process = || Arc::new(RecentWrites::default().shared_through(shared.clone()));
+    let (resyncing, other) = (process(), process());
+    let [a] = keys(["a"]);
+    let wanted = [(a, at("12:00:00"))];
+    let first = resyncing.claim(&wanted).await;
+    let working = first.during(sleep(Duration::from_secs(95)));
+
+    let began = tokio::time::Instant::now();
+    let waiting = async {
+        other.note(&[a], at("12:00:01")).await;
+        let second = other.claim(&wanted).await;
+        (second, began.elapsed())
+    };
+    let ((), (second, after)) = tokio::join!(working, waiting);
+
+    assert!(after >= Duration::from_secs(95), "{after:?}");
+    assert!(second.is_outdated(a));
+    assert_eq!(shared.0.lock().unwrap().renewed, 9);
+    second.release().await;
+    assert!(shared.0.lock().unwrap().claimed.is_empty());
 }

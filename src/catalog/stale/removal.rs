@@ -194,25 +194,29 @@ async fn send<'n>(
     let key = |identifier: &String| (EntityKey::of(batch.blueprint, identifier), *as_of);
     let keys: Vec<_> = batch.identifiers.iter().map(key).collect();
     let claim = recent.claim(&keys).await;
-    let mut outcome = Outcome::default();
     // One that a live event has written since splits the batch in two.
-    for identifiers in batch
+    let parts: Vec<&[String]> = batch
         .identifiers
         .split(|identifier| claim.is_outdated(EntityKey::of(batch.blueprint, identifier)))
         .filter(|identifiers| !identifiers.is_empty())
-    {
-        let some = Batch {
-            identifiers,
-            ..batch
-        };
-        let Outcome { gone, refused } = match how {
-            How::InBulk => in_bulk(port, patience, some).await,
-            How::Alone => alone(port, patience, some).await,
-        };
-        outcome.gone += gone;
-        outcome.refused.extend(refused);
-    }
-    (batch, outcome)
+        .collect();
+    let deleting = async {
+        let mut outcome = Outcome::default();
+        for identifiers in parts {
+            let some = Batch {
+                identifiers,
+                ..batch
+            };
+            let Outcome { gone, refused } = match how {
+                How::InBulk => in_bulk(port, patience, some).await,
+                How::Alone => alone(port, patience, some).await,
+            };
+            outcome.gone += gone;
+            outcome.refused.extend(refused);
+        }
+        outcome
+    };
+    (batch, claim.during(deleting).await)
 }
 
 async fn in_bulk<'n>(port: &PortClient, patience: &Patience, whole: Batch<'n>) -> Outcome<'n> {

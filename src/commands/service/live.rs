@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::tasks::Tasks;
 use crate::commands::Exit;
 use crate::commands::start::not_started;
+use crate::live_events::relay::{Relay, Wanted};
+use crate::live_events::shared_redis::SharedRedis;
 use crate::live_events::subscriptions::{Subscriptions, WebhookAddress};
 use crate::live_events::{Authenticator, Spool, Workers, derived_token};
-use crate::reconcile::hints::{Hint, Hints};
 use crate::settings::{CatalogSettings, EventListener, LiveEventSettings, Settings};
 use crate::sync::{LiveProcessor, Resync};
-use crate::web::{Accounts, WebhookRoute};
+use crate::web::{Accounts, Ask, WebhookRoute};
 
 /// What is there before Port is ready: a webhook that comes early is kept.
 #[derive(Clone)]
@@ -26,7 +27,7 @@ pub(super) struct LiveEvents {
 
 impl LiveEvents {
     /// None where there is no catalog, or none that is to follow webhooks.
-    pub(super) async fn open(settings: &Settings) -> Option<Self> {
+    pub(super) async fn open(settings: &Settings, redis: Option<&SharedRedis>) -> Option<Self> {
         let catalog = settings.catalog.as_ref()?;
         if matches!(catalog.event_listener, EventListener::ActionsOnly) {
             return None;
@@ -41,17 +42,18 @@ impl LiveEvents {
         };
         Some(Self {
             authenticator,
-            spool: Spool::open(settings).await,
+            spool: Spool::open(settings, redis).await,
             accounts: Accounts::of(&catalog.sources),
             is_detailed: live.debug_logging,
         })
     }
 
-    /// The routes; whatever they take is also a hint to the incident sync.
-    pub(super) fn route(&self, hints: Option<&Hints>) -> WebhookRoute {
-        let hint = hints.cloned().map(|hints| -> Arc<dyn Fn() + Send + Sync> {
-            Arc::new(move || hints.give(Hint::Webhook))
-        });
+    /// The routes; whatever they take is also a hint to the incident sync of the
+    /// leader.
+    pub(super) fn route(&self, relay: Option<&Relay>) -> WebhookRoute {
+        let hint = relay
+            .cloned()
+            .map(|relay| -> Ask { Arc::new(move || relay.give(Wanted::Reconcile)) });
         WebhookRoute {
             authenticator: self.authenticator.clone(),
             spool: self.spool.clone(),
@@ -61,26 +63,34 @@ impl LiveEvents {
         }
     }
 
-    /// Works on events beside resyncs, and keeps the vendors' subscriptions.
+    /// Works on events beside resyncs, in every replica. Returns the vendors'
+    /// subscriptions, which are for one of them to keep.
     pub(super) fn attach(
         self,
         settings: &Settings,
         catalog: &CatalogSettings,
         resync: &Resync,
         tasks: &mut Tasks,
-    ) -> Result<(), Exit> {
+    ) -> Result<Option<Subscriptions>, Exit> {
         let subscriptions = self.subscriptions(settings, catalog)?;
         let processor = LiveProcessor::beside(resync, catalog.mapping_age);
+        // What the workers hold is kept until the last of them has given it back.
+        let worked = CancellationToken::new();
+        let (spool, ended) = (self.spool.clone(), worked.clone());
+        tasks.spawn("locks of live events", async move {
+            spool.keep(&ended).await;
+        });
         let stop = tasks.stop.clone();
-        let working = work(settings.live_events.clone(), self.spool, processor, stop);
-        tasks.spawn("workers of live events", working);
-        if let Some(subscriptions) = subscriptions {
-            let stop = tasks.stop.clone();
-            tasks.spawn("webhook subscriptions", async move {
-                subscriptions.run(&stop).await;
-            });
-        }
-        Ok(())
+        let (live_events, spool, working) = (
+            settings.live_events.clone(),
+            self.spool,
+            worked.drop_guard(),
+        );
+        tasks.spawn("workers of live events", async move {
+            work(live_events, spool, processor, stop).await;
+            drop(working);
+        });
+        Ok(subscriptions)
     }
 
     /// None where nobody knows under which address the vendors reach this service.

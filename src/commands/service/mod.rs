@@ -1,21 +1,28 @@
 //! The service: everything that runs for as long as the process does.
 //!
 //! ```text
-//! web server ─▶ credentials ─▶ prepare Port ─▶ listener, schedule ─▶ ready
-//!     │                                            │
-//!     ├──────────── POST /resync ──────────────────┴─requests─▶ runner: one resync after another
-//!     │                                                                       │
-//!     ├─ POST /{account} ──hints─▶ incident sync: one pass after another ◀─hints─┘
-//!     └─ POST /integration/webhook ─▶ spool ─▶ workers: one object after another
+//! every replica                                    the one that leads
+//! web server ─▶ credentials ─▶ ready               prepare Port ─▶ listener, schedule
+//!     │                                                                  │ requests
+//!     ├─ POST /resync ───────────┐                                       ▼
+//!     ├─ POST /{account} ────────┼─▶ relay ──┬──requests─▶ runner: one resync after another
+//!     │                          │           │                           │
+//!     │                          │           └──hints─▶ incident sync ◀──┘ hint
+//!     └─ POST /integration/webhook ─▶ spool
+//!                                       └─▶ workers: one object after another
 //! ```
+//!
+//! A process that shares no Redis with others is the one that leads.
 //!
 //! A task ends when it is asked to stop, and never before: one that does takes
 //! the others with it, and the process ends with 1, for an orchestrator to start
 //! it again. What a resync or a pass runs into is no such end; see
 //! [`super::runner`] and [`super::incident_sync`]. Nor is a Port that is away, as
-//! long as there are incidents to be kept in step.
+//! long as there are incidents to be kept in step, or other replicas.
 
+mod leader;
 mod live;
+mod replicas;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -23,19 +30,24 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use self::leader::Leader;
 use self::live::LiveEvents;
+use self::replicas::Replicas;
 use self::tasks::Tasks;
 use super::Exit;
 use super::incident_sync::IncidentSync;
 use super::logging::shipping;
 use super::runner::{Runner, beating};
-use super::start::{Started, start};
+use super::start::{Connected, Prepared, connect};
 use crate::causes::with_hint;
-use crate::event_listener::{self, Polling, Queue, Requests, last_served};
-use crate::reconcile::hints::{Hint, Hints, hints};
+use crate::event_listener::{self, Queue, Requests};
+use crate::live_events::relay::{Relay, Wanted};
+use crate::reconcile::hints::{Hints, Taker, hints};
 use crate::settings::{CatalogSettings, EventListener, Settings};
 use crate::store::Store;
 use crate::sync::Trigger;
@@ -65,19 +77,23 @@ pub(super) async fn serve(
         })?;
     let port = settings.application.port;
     tracing::info!(port, "Serving health and metrics on port {port}");
-    // A resync may be asked for before anybody can run it, and so may a pass.
+    let replicas = Replicas::open(settings).await?;
+    let mut tasks = Tasks::new(stop, replicas.leadership.clone());
+    // Either may be asked for before anybody can run it.
     let (requests, queue) = event_listener::requests();
     let (hints, taker) = hints();
     let hints = sync.is_some().then_some(hints);
-    let live = LiveEvents::open(settings).await;
-    let mut tasks = Tasks::new(stop);
+    let relay_of_hints = hints.as_ref().map(|_| &replicas.relay);
+    let live = LiveEvents::open(settings, replicas.redis.as_ref()).await;
     let state = web::State {
-        webhook: live.as_ref().map(|live| live.route(hints.as_ref())),
-        ..web_state(settings, &health, &requests, hints.as_ref())
+        webhook: live.as_ref().map(|live| live.route(relay_of_hints)),
+        ..web_state(settings, &health, &replicas.relay, hints.is_some())
     };
     tasks.spawn("web server", web::serve(listener, state, stop.clone()));
+    replicas.attend(&mut tasks);
     if let Some(sync) = sync {
-        let passes = sync.serve(taker, stop.clone());
+        replicas.serve_wishes(requests.clone(), hints.clone(), &mut tasks);
+        let passes = keep_in_step(sync, taker, &mut tasks);
         if settings.catalog.is_some() {
             tasks.spawn("incident sync", passes);
         } else {
@@ -94,32 +110,171 @@ pub(super) async fn serve(
         return until_stopped(tasks, &health).await;
     };
 
-    let is_alone = hints.is_none();
-    let started = match start_catalog(settings, catalog, is_alone, &health, stop).await {
-        Some(Ok(started)) => started,
-        other => {
-            tasks.end().await;
-            return other.map_or(Ok(()), |failed| failed.map(drop));
-        }
+    let service = Service {
+        settings,
+        catalog,
+        store,
+        health,
+        replicas,
+        live,
+        hints,
+        asked: (requests, queue),
+        stop,
     };
-    health.meet(Requirement::PortToken);
-    let port = started.resync.port.clone();
-    let ingest = started.log_ingest.clone();
-    let serving = async {
-        let running = Attached {
+    service.serve(shipper, tasks).await
+}
+
+/// A service with a catalog, before anybody could be reached.
+struct Service<'a> {
+    settings: &'a Settings,
+    catalog: &'a CatalogSettings,
+    store: Store,
+    health: Health,
+    replicas: Replicas,
+    live: Option<LiveEvents>,
+    /// Where there is an incident sync.
+    hints: Option<Hints>,
+    asked: (Requests, Queue),
+    stop: &'a CancellationToken,
+}
+
+impl Service<'_> {
+    async fn serve(self, shipper: Option<&Shipper>, mut tasks: Tasks) -> Result<(), Exit> {
+        let (connected, prepared) = match self.start().await {
+            Some(Ok(started)) => started,
+            other => {
+                tasks.end().await;
+                return other.map_or(Ok(()), |failed| failed.map(drop));
+            }
+        };
+        self.health.meet(Requirement::PortToken);
+        let ingest = match &prepared {
+            Some(prepared) => prepared.log_ingest.clone(),
+            None => connected.log_ingest().await,
+        };
+        let (ingest, ingest_known) = watch::channel(ingest);
+        let port = connected.resync.port.clone();
+        let health = self.health.clone();
+        let serving = async {
+            if let Err(exit) = self.attach(connected, prepared, ingest, &mut tasks) {
+                tasks.end().await;
+                return Err(exit);
+            }
+            until_stopped(tasks, &health).await
+        };
+        shipping(shipper, &port, ingest_known, serving).await
+    }
+
+    /// Everything that a resync needs; Port itself is left to whoever leads, where
+    /// that may be another one. Each attempt to reach somebody is bounded, and so is
+    /// their number; all in all it may take minutes, in which this is not stuck.
+    /// Where the catalog is not alone, a Port that is away is waited for. None: it was
+    /// stopped.
+    async fn start(&self) -> Option<Result<(Connected, Option<Prepared>), Exit>> {
+        let Self {
+            settings, catalog, ..
+        } = self;
+        let redis = self.replicas.redis.as_ref();
+        loop {
+            let starting = async {
+                let connected = connect(settings, catalog, redis).await?;
+                let prepared = match redis {
+                    Some(_) => None,
+                    None => Some(connected.prepare(catalog).await?),
+                };
+                Ok((connected, prepared))
+            };
+            let starting = beating(&self.health, Box::pin(starting));
+            match self.stop.run_until_cancelled(starting).await? {
+                // Whatever is the matter, it must not take the incident sync along;
+                // and as long as it lasts, the process is not ready.
+                Err(_) if self.hints.is_some() => {
+                    let seconds = BEFORE_ANOTHER_START.as_secs();
+                    tracing::warn!(
+                        seconds,
+                        "The catalog could not be started; it is tried again in {seconds} s, and the incident sync goes on meanwhile"
+                    );
+                    let pause = beating(&self.health, sleep(BEFORE_ANOTHER_START));
+                    self.stop.run_until_cancelled(pause).await?;
+                }
+                outcome => return Some(outcome),
+            }
+        }
+    }
+
+    /// Has events worked on, and the work of the leader done whenever it is this
+    /// replica's. Then the process is ready; with KAFKA, and nobody else to lead, once
+    /// that is known to work or not to.
+    fn attach(
+        self,
+        connected: Connected,
+        prepared: Option<Prepared>,
+        ingest: watch::Sender<Option<Url>>,
+        tasks: &mut Tasks,
+    ) -> Result<(), Exit> {
+        let Self {
             settings,
             catalog,
             store,
-            hints,
+            health,
+            replicas,
             live,
+            hints,
+            asked: (requests, queue),
+            stop,
+        } = self;
+        let subscriptions = match live {
+            Some(live) => live.attach(settings, catalog, &connected.resync, tasks)?,
+            None => None,
         };
-        if let Err(exit) = running.attach(started, &health, (requests, queue), &mut tasks) {
-            tasks.end().await;
-            return Err(exit);
+        if hints.is_none() {
+            replicas.serve_wishes(requests.clone(), None, tasks);
         }
-        until_stopped(tasks, &health).await
-    };
-    shipping(shipper, &port, ingest.as_ref(), serving).await
+        let wait = settings.live_events.shutdown_wait;
+        let is_shared = replicas.redis.is_some();
+        let leader = Leader {
+            catalog: catalog.clone(),
+            #[cfg(feature = "kafka")]
+            outbound: settings.outbound.clone(),
+            runner: Runner::new(Arc::clone(&connected.resync), store, wait).hinting(hints),
+            connected,
+            prepared,
+            ingest,
+            subscriptions,
+            requests,
+            relay: replicas.relay,
+            is_shared,
+            #[cfg(feature = "kafka")]
+            health: health.clone(),
+            stop: stop.clone(),
+        };
+        let terms = tasks.terms();
+        let beat = health.clone();
+        tasks.spawn_with_exit("work of the leader", async move {
+            beating(&beat, Box::pin(leader.serve(queue, terms))).await
+        });
+        if is_shared || !matches!(catalog.event_listener, EventListener::Kafka(_)) {
+            health.meet(Requirement::Listener);
+        }
+        Ok(())
+    }
+}
+
+/// Runs passes of the incident sync while this replica leads.
+fn keep_in_step(
+    sync: IncidentSync,
+    mut taker: Taker,
+    tasks: &mut Tasks,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (terms, stop) = (tasks.terms(), tasks.stop.clone());
+    async move {
+        while let Some(term) = terms.next().await {
+            let passes = Box::pin(sync.serve(&mut taker, &stop));
+            if term.within(passes).await.is_some() {
+                return;
+            }
+        }
+    }
 }
 
 async fn until_stopped(mut tasks: Tasks, health: &Health) -> Result<(), Exit> {
@@ -129,144 +284,35 @@ async fn until_stopped(mut tasks: Tasks, health: &Health) -> Result<(), Exit> {
     outcome
 }
 
-/// Everything that a resync needs. Each attempt to reach somebody is bounded, and
-/// so is their number; all in all it may take minutes, in which this is not
-/// stuck. Where the catalog is not alone, a Port that is away is waited for.
-/// None: it was stopped.
-async fn start_catalog(
-    settings: &Settings,
-    catalog: &CatalogSettings,
-    is_alone: bool,
-    health: &Health,
-    stop: &CancellationToken,
-) -> Option<Result<Started, Exit>> {
-    loop {
-        let starting = beating(health, Box::pin(start(settings, catalog)));
-        match stop.run_until_cancelled(starting).await? {
-            // Whatever is the matter, it must not take the incident sync along; and
-            // as long as it lasts, the process is not ready.
-            Err(_) if !is_alone => {
-                let seconds = BEFORE_ANOTHER_START.as_secs();
-                tracing::warn!(
-                    seconds,
-                    "The catalog could not be started; it is tried again in {seconds} s, and the incident sync goes on meanwhile"
-                );
-                let pause = beating(health, sleep(BEFORE_ANOTHER_START));
-                stop.run_until_cancelled(pause).await?;
-            }
-            outcome => return Some(outcome),
-        }
-    }
-}
-
-/// What resyncs run with.
-struct Attached<'a> {
-    settings: &'a Settings,
-    catalog: &'a CatalogSettings,
-    store: Store,
-    /// Who is told when a resync has ended.
-    hints: Option<Hints>,
-    live: Option<LiveEvents>,
-}
-
-impl Attached<'_> {
-    /// Starts whoever asks for resyncs, and who runs them. Then the process is ready;
-    /// with KAFKA, once that is known to work or not to.
-    fn attach(
-        self,
-        started: Started,
-        health: &Health,
-        (requests, queue): (Requests, Queue),
-        tasks: &mut Tasks,
-    ) -> Result<(), Exit> {
-        let Self {
-            settings,
-            catalog,
-            store,
-            hints,
-            live,
-        } = self;
-        if let Some(live) = live {
-            live.attach(settings, catalog, &started.resync, tasks)?;
-        }
-        let next = catalog.scheduled_resync_interval.map(|interval| {
-            // Beside any listener, also beside one that never asks for a resync
-            // itself: whoever sets it wants it.
-            let (next, asking) = event_listener::schedule(interval, requests.clone());
-            tasks.spawn_until_stopped("schedule", asking);
-            next
-        });
-        let port = started.resync.port.clone();
-        match &catalog.event_listener {
-            EventListener::Polling {
-                interval,
-                resync_on_start,
-            } => {
-                let polling = Polling {
-                    interval: *interval,
-                    resync_on_start: *resync_on_start,
-                    served: last_served(&started.last_state),
-                };
-                tasks.spawn_until_stopped("event listener", async move {
-                    polling.run(&port, &requests).await
-                });
-            }
-            #[cfg(feature = "kafka")]
-            EventListener::Kafka(kafka) => {
-                let kafka = event_listener::Kafka {
-                    settings: kafka.clone(),
-                    integration: catalog.integration.clone(),
-                    outbound: settings.outbound.clone(),
-                };
-                let health = health.clone();
-                let settled = move || health.meet(Requirement::Listener);
-                let listening = kafka.run(port, requests, settled, tasks.stop.clone());
-                tasks.spawn("event listener", listening);
-            }
-            _ => {}
-        }
-        let wait = settings.live_events.shutdown_wait;
-        let runner = Runner::new(started.resync, store, wait).hinting(hints);
-        let running = runner.serve(queue, next, health.clone(), tasks.stop.clone());
-        tasks.spawn("runner of resyncs", running);
-        if !matches!(catalog.event_listener, EventListener::Kafka(_)) {
-            health.meet(Requirement::Listener);
-        }
-        say_what_is_listened_to(catalog);
-        Ok(())
-    }
-}
-
-/// What the web server is to know.
+/// What the web server is to know. What it is asked for is passed on to whoever
+/// leads.
 fn web_state(
     settings: &Settings,
     health: &Health,
-    requests: &Requests,
-    hints: Option<&Hints>,
+    relay: &Relay,
+    has_incident_sync: bool,
 ) -> web::State {
     let catalog = settings.catalog.as_ref();
     let is_called = |catalog: &&CatalogSettings| {
         matches!(catalog.event_listener, EventListener::Webhook { .. })
     };
-    let resync = catalog.filter(is_called).map(|catalog| {
-        let requests = requests.clone();
-        ResyncRoute {
-            secret: catalog.port.client_secret.clone(),
-            integration: catalog.integration.identifier.clone(),
-            ask: Arc::new(move || requests.request(Trigger::Webhook)),
-        }
+    let wanting = |wanted| -> web::Ask {
+        let relay = relay.clone();
+        Arc::new(move || relay.give(wanted))
+    };
+    let resync = catalog.filter(is_called).map(|catalog| ResyncRoute {
+        secret: catalog.port.client_secret.clone(),
+        integration: catalog.integration.identifier.clone(),
+        ask: wanting(Wanted::Resync(Trigger::Webhook)),
     });
     let pagerstatus = settings
         .incident_sync
         .as_ref()
+        .filter(|_| has_incident_sync)
         .and_then(|sync| sync.pagerstatus.as_ref())
-        .zip(hints)
-        .map(|(pagerstatus, hints)| {
-            let hints = hints.clone();
-            PagerstatusRoute {
-                accounts: pagerstatus.accounts.iter().cloned().collect(),
-                hint: Arc::new(move || hints.give(Hint::Webhook)),
-            }
+        .map(|pagerstatus| PagerstatusRoute {
+            accounts: pagerstatus.accounts.iter().cloned().collect(),
+            hint: wanting(Wanted::Reconcile),
         });
     web::State {
         health: health.clone(),
@@ -275,20 +321,5 @@ fn web_state(
         resync,
         pagerstatus,
         webhook: None,
-    }
-}
-
-fn say_what_is_listened_to(catalog: &CatalogSettings) {
-    let listener = catalog.event_listener.type_name();
-    match catalog.scheduled_resync_interval {
-        None => tracing::info!(listener, "Listening as {listener}"),
-        Some(interval) => {
-            let minutes = interval.as_secs() / 60;
-            tracing::info!(
-                listener,
-                minutes,
-                "Listening as {listener}, and resyncing every {minutes} minutes"
-            );
-        }
     }
 }

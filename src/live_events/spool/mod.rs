@@ -24,9 +24,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use super::event::{DeadEvent, NewEvent, Taken};
-use super::shared_redis::RedisFault;
+use super::shared_redis::{RedisFault, SharedRedis};
 use crate::settings::Settings;
 use crate::store::OpenError;
 
@@ -144,9 +145,22 @@ impl SpoolError {
 }
 
 impl Spool {
-    /// The one that the settings want. Says so where nothing can be stored in it.
-    pub async fn open(settings: &Settings) -> Self {
-        Self::Local(LocalSpool::open(&settings.state_path).await)
+    /// The one in the Redis, if there is one; else that in the state database, and
+    /// says so where nothing can be stored in it.
+    pub async fn open(settings: &Settings, redis: Option<&SharedRedis>) -> Self {
+        match redis {
+            Some(redis) => Self::Redis(RedisSpool::new(redis.clone(), SpoolTimes::default())),
+            None => Self::Local(LocalSpool::open(&settings.state_path).await),
+        }
+    }
+
+    /// What has to run beside the work until `stop`, which is to come after all work
+    /// has ended.
+    pub async fn keep(&self, stop: &CancellationToken) {
+        match self {
+            Self::Local(_) => stop.cancelled().await,
+            Self::Redis(spool) => spool.keep(stop).await,
+        }
     }
 
     /// Stores all of these or, failing that, nothing. What it has taken outlives

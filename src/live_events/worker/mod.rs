@@ -164,11 +164,7 @@ impl Workers {
     }
 
     fn tell_done(&self, key: &str, events: usize, attempt: u32, outcome: &LiveOutcome) {
-        let LiveOutcome {
-            written,
-            deleted,
-            unchanged,
-        } = *outcome;
+        let LiveOutcome { written, deleted } = *outcome;
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(
@@ -177,8 +173,7 @@ impl Workers {
                     attempt,
                     written,
                     deleted,
-                    unchanged,
-                    "Worked on {events} live event(s) of {key}: {written} written, {deleted} deleted, {unchanged} unchanged"
+                    "Worked on {events} live event(s) of {key}: {written} written, {deleted} deleted"
                 )
             };
         }

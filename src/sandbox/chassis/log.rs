@@ -4,6 +4,7 @@
 //! sandbox may run for days. Credentials never get in.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -31,6 +32,9 @@ pub struct RecordedRequest {
     /// As sent, still percent-encoded.
     pub path: String,
     pub query: Vec<(String, String)>,
+    /// Stands for the credential that it was sent with: two with the same number had
+    /// the same one.
+    pub sender: u64,
     /// Names in lower case; the values of credentials are replaced.
     pub headers: Vec<(String, String)>,
     /// The body of a request that writes; logins excepted.
@@ -90,6 +94,7 @@ impl RequestLog {
             method: request.method.clone(),
             path: request.path.clone(),
             query: hide(&request.query),
+            sender: sender(request),
             headers: hide(&request.headers),
             body,
             body_bytes: request.body.len(),
@@ -153,6 +158,12 @@ fn worth_keeping(request: &Request) -> bool {
     request.method != "GET"
         && !request.body.is_empty()
         && !request.path.ends_with("/auth/access_token")
+}
+
+fn sender(request: &Request) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    request.header("authorization").hash(&mut hasher);
+    hasher.finish()
 }
 
 fn hide(pairs: &[(String, String)]) -> Vec<(String, String)> {

@@ -326,7 +326,6 @@ fn what_is_wrong_with_a_redis_is_told_without_its_url() {
         ]),
         @"
     `OCEAN__LIVE_EVENTS__REDIS__CA` is without effect: the connection to the Redis is not encrypted; set `OCEAN__LIVE_EVENTS__REDIS__ENABLE_TLS` to true, or write rediss:// in `OCEAN__LIVE_EVENTS__REDIS__URL`
-    accepted, but this version does not act on it yet: `OCEAN__LIVE_EVENTS__REDIS__CA`, `OCEAN__LIVE_EVENTS__REDIS__URL`
     "
     );
 }

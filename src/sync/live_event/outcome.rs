@@ -17,8 +17,6 @@ const TARGET_WAIT: SignedDuration = SignedDuration::from_mins(5);
 pub struct LiveOutcome {
     pub written: u64,
     pub deleted: u64,
-    /// Entities that a later event had written already.
-    pub unchanged: u64,
 }
 
 /// What came of the events of one object, and what they led to.
@@ -121,9 +119,15 @@ pub(super) fn conclude(
     if let Some(finding) = errors.find(|finding| finding.severity == Severity::Error) {
         return Err(LiveError::Never(finding.to_string()));
     }
+    if outdated > 0 {
+        // Whoever that was may not get to write it, so this does not rest on them;
+        // fetched anew, the object is the newer one.
+        return Err(LiveError::Again(format!(
+            "another event knows later of {outdated} of its entities"
+        )));
+    }
     Ok(LiveOutcome {
         written: stored,
         deleted,
-        unchanged: outdated,
     })
 }

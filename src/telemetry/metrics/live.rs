@@ -40,3 +40,8 @@ pub fn live_events_in_spool(waiting: u64, dead: u64, oldest: Option<Duration>) {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
 }
+
+/// Whether this process leads from now on.
+pub fn leads(leads: bool) {
+    METRICS.leader.set(i64::from(leads));
+}

@@ -29,7 +29,9 @@ pub use self::labels::{
     ApiOutcome, KafkaMessage, LiveResult, ObjectResult, ResyncCall, ResyncResult, SourceKind,
     SyncCall, SyncPass, WebhookResult,
 };
-pub use self::live::{live_event_done_after, live_events, live_events_in_spool, webhook_answered};
+pub use self::live::{
+    leads, live_event_done_after, live_events, live_events_in_spool, webhook_answered,
+};
 pub use self::sync::{
     sync_announced_after, sync_called, sync_last_success, sync_managed_incidents,
     sync_oldest_unannounced, sync_pass, sync_step, sync_withheld,

@@ -81,6 +81,7 @@ pub(super) struct Metrics {
     pub(super) live_events_waiting: Gauge,
     pub(super) live_events_dead: Gauge,
     pub(super) live_events_oldest: Gauge,
+    pub(super) leader: Gauge,
 }
 
 impl Metrics {
@@ -121,6 +122,7 @@ impl Metrics {
             live_events_waiting: Gauge::default(),
             live_events_dead: Gauge::default(),
             live_events_oldest: Gauge::default(),
+            leader: Gauge::default(),
         };
         metrics.registered()
     }
@@ -322,6 +324,11 @@ impl Metrics {
             "Age of the live event that has waited longest; 0 when there is none",
             Unit::Seconds,
             self.live_events_oldest.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 while this replica leads, which one that is alone always does; 0 while it stands by",
+            self.leader.clone(),
         );
     }
 }

@@ -107,14 +107,14 @@ impl World {
     }
 
     /// The same, and somebody acknowledged it.
-    pub(super) fn acknowledged(&self, id: &str, components: &[&str]) {
+    pub(crate) fn acknowledged(&self, id: &str, components: &[&str]) {
         self.page_someone(id, components);
         assert!(self.pagerduty().acknowledge(id));
     }
 
     /// The environment of an installation of Pagerstatus, pointed at the
     /// simulators.
-    pub(super) fn pagerstatus(&self) -> Vec<(String, String)> {
+    pub(crate) fn pagerstatus(&self) -> Vec<(String, String)> {
         let base = |url: url::Url| url.as_str().trim_end_matches('/').to_owned();
         let config = |name: &str| format!("OCEAN__INTEGRATION__CONFIG__{name}");
         vec![

@@ -8,6 +8,8 @@ mod processing;
 mod racing;
 mod receiver;
 mod redis;
+mod replicas;
 mod service;
 mod subscriptions;
+mod vendor;
 mod world;

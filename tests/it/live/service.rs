@@ -59,7 +59,7 @@ fn hooks(sandbox: &Sandbox, page: &str) -> Vec<String> {
         .collect()
 }
 
-fn token() -> String {
+pub(super) fn token() -> String {
     let token = derived_token(&SecretString::from(CLIENT_SECRET), IDENTIFIER);
     token.expose_secret().to_owned()
 }
@@ -76,7 +76,7 @@ fn with_token(mut address: Url, token: &str) -> Url {
     address
 }
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::builder().no_proxy().build().unwrap()
 }

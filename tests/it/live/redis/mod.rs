@@ -36,7 +36,7 @@ const TIMES: SpoolTimes = SpoolTimes {
 };
 
 /// A `redis-server` that is killed when it is dropped.
-struct RedisServer {
+pub(super) struct RedisServer {
     directory: TempDir,
     port: u16,
     options: Vec<String>,
@@ -44,7 +44,7 @@ struct RedisServer {
 }
 
 impl RedisServer {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::with(&[])
     }
 
@@ -102,8 +102,12 @@ impl RedisServer {
         }
     }
 
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     fn settings(&self) -> RedisSettings {
-        settings(&format!("redis://127.0.0.1:{}", self.port))
+        settings(&self.url())
     }
 
     /// A new replica with nothing to renew what it holds: as one that hangs.

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use portolan::catalog::{EntityKey, SharedWrites};
+use portolan::live_events::leader::{Leadership, LeaseTimes};
 use portolan::live_events::recent_writes::SharedRecentWrites;
+use portolan::live_events::relay::{Relay, Wanted};
+use tokio_util::sync::CancellationToken;
 
 use super::{RedisServer, event, numbers, take};
 
@@ -97,7 +102,7 @@ async fn a_wrong_password_is_only_a_reason_to_try_again() {
 
 #[tokio::test]
 async fn a_user_that_may_do_what_the_documentation_says_is_enough() {
-    let documented = include_str!("../../../../src/live_events/shared_redis/mod.rs");
+    let documented = include_str!("../../../../docs/operations.md");
     let rights = "~portolan:* +@all -@admin -@dangerous +info";
     assert!(documented.contains(&format!("`{rights}`")));
     let redis = RedisServer::start();
@@ -115,10 +120,25 @@ async fn a_user_that_may_do_what_the_documentation_says_is_enough() {
     let taken = take(&replica.spool).await;
     replica.spool.done(taken).await;
     assert_eq!(replica.spool.counts().await.unwrap().waiting, 0);
-    let written = SharedRecentWrites::new(other);
-    let now = Instant::now();
-    written.note("incident", "A", now).await.unwrap();
-    written.newer_than("incident", &["A"], now).await.unwrap();
+    let entity = EntityKey::of("incident", "A");
+    let written = SharedRecentWrites::new(other.clone());
+    written.note(vec![(entity, Timestamp::now())]).await;
+    assert!(written.noted(vec![entity]).await[0].is_some());
+    written.claim(vec![entity]).await.release().await;
+    let keys: Vec<String> = redis.says(&["KEYS", "*claim:*"]).await;
+    assert_eq!(keys, Vec::<String>::new());
+    let relay = Relay::shared(other.clone());
+    relay.give(Wanted::Reconcile);
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    relay.keep(&stopped).await;
+    assert_eq!(relay.next().await, Wanted::Reconcile);
+    let leadership = Leadership::shared(other, LeaseTimes::default());
+    let keeping = CancellationToken::new();
+    tokio::select! {
+        () = leadership.keep(&keeping) => {}
+        term = leadership.term() => assert!(!term.is_over()),
+    }
 }
 
 #[tokio::test]

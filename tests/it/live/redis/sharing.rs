@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use portolan::catalog::{EntityKey, SharedWrites};
 use portolan::live_events::recent_writes::SharedRecentWrites;
 use portolan::live_events::relay::{Relay, Wanted};
 use portolan::sync::Trigger;
@@ -81,36 +83,94 @@ async fn within_one_process_it_is_the_same_without_a_redis() {
     );
 }
 
+async fn recent_writes(redis: &RedisServer) -> SharedRecentWrites {
+    SharedRecentWrites::new(shared(&redis.settings()).await)
+}
+
+fn incident(identifier: &str) -> EntityKey {
+    EntityKey::of("incident", identifier)
+}
+
 #[tokio::test]
 async fn what_a_live_event_wrote_after_a_page_was_asked_for_is_known_to_all_replicas() {
     let redis = RedisServer::start();
-    let resyncing = SharedRecentWrites::new(shared(&redis.settings()).await);
-    let other = SharedRecentWrites::new(shared(&redis.settings()).await);
+    let (resyncing, other) = (recent_writes(&redis).await, recent_writes(&redis).await);
     let pause = || tokio::time::sleep(Duration::from_millis(50));
-    let earlier = Instant::now();
-    other.note("incident", "before", earlier).await.unwrap();
+    let earlier = Timestamp::now();
+    other.note(vec![(incident("before"), earlier)]).await;
     pause().await;
-    let asked = Instant::now();
+    let asked = Timestamp::now();
     pause().await;
-    other
-        .note("incident", "after", Instant::now())
-        .await
-        .unwrap();
-    other
-        .note("incident", "twice", Instant::now())
-        .await
-        .unwrap();
-    other
-        .note("service", "elsewhere", Instant::now())
-        .await
-        .unwrap();
+    let later = Timestamp::now();
+    let written = ["after", "twice"].map(|name| (incident(name), later));
+    other.note(written.to_vec()).await;
     // What is noted late about an earlier time takes nothing back.
-    other.note("incident", "twice", earlier).await.unwrap();
+    other.note(vec![(incident("twice"), earlier)]).await;
 
-    let identifiers = ["before", "after", "twice", "elsewhere", "never"];
-    let newer = resyncing.newer_than("incident", &identifiers, asked).await;
+    let entities = ["before", "after", "twice", "never"].map(incident);
+    let noted = resyncing.noted(entities.to_vec()).await;
 
-    let mut newer: Vec<_> = newer.unwrap().into_iter().collect();
-    newer.sort_unstable();
-    assert_eq!(newer, ["after", "twice"]);
+    let newer: Vec<Option<bool>> = noted
+        .iter()
+        .map(|noted| noted.map(|noted| noted > asked))
+        .collect();
+    assert_eq!(newer, [Some(false), Some(true), Some(true), None]);
+}
+
+#[tokio::test]
+async fn what_one_replica_is_writing_no_other_writes_meanwhile() {
+    let redis = RedisServer::start();
+    let (first, second) = (recent_writes(&redis).await, recent_writes(&redis).await);
+    let some = ["a", "b"].map(incident).to_vec();
+    let held = first.claim(some).await;
+    held.renew().await;
+
+    // It has taken nothing while it waits.
+    let overlapping = ["b", "c"].map(incident).to_vec();
+    let waiting = timeout(
+        Duration::from_millis(300),
+        second.claim(overlapping.clone()),
+    )
+    .await;
+    assert!(waiting.is_err());
+    let others = timeout(PATIENCE, second.claim(vec![incident("c")])).await;
+    others.unwrap().release().await;
+
+    held.release().await;
+    let held = timeout(PATIENCE, second.claim(overlapping)).await.unwrap();
+    let keys: Vec<String> = redis.says(&["KEYS", "*claim:*"]).await;
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    held.release().await;
+    let keys: Vec<String> = redis.says(&["KEYS", "*claim:*"]).await;
+    assert_eq!(keys, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_claim_of_a_replica_that_is_gone_ends_by_itself() {
+    let redis = RedisServer::start();
+    let writes = recent_writes(&redis).await;
+
+    drop(writes.claim(vec![incident("a")]).await);
+
+    let key: Vec<String> = redis.says(&["KEYS", "*claim:*"]).await;
+    let left: i64 = redis.says(&["PTTL", &key[0]]).await;
+    assert!((1..=30_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_note_waits_for_a_redis_that_comes_back() {
+    let mut redis = RedisServer::start();
+    let writes = recent_writes(&redis).await;
+    redis.kill();
+    let noting = tokio::spawn({
+        let writes = writes.clone();
+        async move { writes.note(vec![(incident("a"), Timestamp::now())]).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!noting.is_finished());
+
+    redis.restart();
+
+    timeout(PATIENCE, noting).await.unwrap().unwrap();
+    assert!(writes.noted(vec![incident("a")]).await[0].is_some());
 }
