@@ -56,6 +56,10 @@ pub enum ApiError {
         problem: &'static str,
     },
 
+    /// Nothing was sent: this is what Port would answer, as far as is known here.
+    #[error("Port would answer {status}: {problem}")]
+    Foreseen { status: u16, problem: String },
+
     /// What was to be sent cannot be written as JSON.
     #[error("the body of a request to {what} cannot be written as JSON")]
     Body {
@@ -71,6 +75,7 @@ impl ApiError {
         match self {
             Self::Refused { status, .. }
             | Self::Malformed { status, .. }
+            | Self::Foreseen { status, .. }
             | Self::Http(HttpError::Body { status, .. }) => Some(*status),
             _ => None,
         }
@@ -118,6 +123,7 @@ impl ApiError {
             Self::InClear { .. }
             | Self::TokenFile { .. }
             | Self::UnusableToken { .. }
+            | Self::Foreseen { .. }
             | Self::Body { .. } => false,
         }
     }
@@ -133,7 +139,7 @@ impl ApiError {
             Self::TokenFile { .. } | Self::UnusableToken { .. } => {
                 Some("check OCEAN__OAUTH_ACCESS_TOKEN_FILE_PATH and what writes that file")
             }
-            Self::Body { .. } | Self::InClear { .. } => None,
+            Self::Body { .. } | Self::InClear { .. } | Self::Foreseen { .. } => None,
         }
     }
 

@@ -61,17 +61,7 @@ pub(super) async fn create_blueprints(
     port: &PortClient,
     blueprints: &[Value],
 ) -> Result<(), PrepareError> {
-    let looks = blueprints.iter().map(async |blueprint| {
-        let identifier = identifier(blueprint);
-        let found = port.blueprint(identifier).await;
-        found
-            .map(|found| (blueprint, look(found.as_ref(), blueprint)))
-            .map_err(attempting(&format!(
-                "look for the blueprint `{identifier}`"
-            )))
-    });
-    let looked = a_few_at_a_time(looks.collect()).await;
-    let looked: Vec<_> = looked.into_iter().collect::<Result<_, _>>()?;
+    let looked = look_for(port, blueprints).await?;
     let those = |wanted: Found| {
         looked
             .iter()
@@ -116,6 +106,33 @@ pub(super) async fn create_blueprints(
         );
     }
     Ok(())
+}
+
+/// The default blueprints that [`create_blueprints`] would create or complete.
+pub(super) async fn unmade(
+    port: &PortClient,
+    blueprints: &[Value],
+) -> Result<Vec<Value>, PrepareError> {
+    let looked = look_for(port, blueprints).await?.into_iter();
+    let unmade = looked.filter(|(_, found)| *found != Found::Present);
+    Ok(unmade.map(|(blueprint, _)| blueprint.clone()).collect())
+}
+
+async fn look_for<'b>(
+    port: &PortClient,
+    blueprints: &'b [Value],
+) -> Result<Vec<(&'b Value, Found)>, PrepareError> {
+    let looks = blueprints.iter().map(async |blueprint| {
+        let identifier = identifier(blueprint);
+        let found = port.blueprint(identifier).await;
+        found
+            .map(|found| (blueprint, look(found.as_ref(), blueprint)))
+            .map_err(attempting(&format!(
+                "look for the blueprint `{identifier}`"
+            )))
+    });
+    let looked = a_few_at_a_time(looks.collect()).await;
+    looked.into_iter().collect()
 }
 
 async fn create_bare(

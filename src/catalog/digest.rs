@@ -9,6 +9,7 @@
 //! What cannot be compared (a search that Port is to resolve) has no digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use serde_json::{Map, Value};
@@ -39,6 +40,32 @@ pub(super) enum Field<'a> {
     Relation(&'a str),
 }
 
+impl<'a> Field<'a> {
+    /// The field of a name that [`Field`] displays as.
+    pub(super) fn named(name: &'a str) -> Self {
+        let property = || name.strip_prefix("properties.").map(Self::Property);
+        let relation = || name.strip_prefix("relations.").map(Self::Relation);
+        match name {
+            "icon" => Self::Icon,
+            "team" => Self::Team,
+            _ => property().or_else(relation).unwrap_or(Self::Title),
+        }
+    }
+}
+
+/// As in the mapping: `title`, `properties.status`.
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Title => formatter.write_str("title"),
+            Self::Icon => formatter.write_str("icon"),
+            Self::Team => formatter.write_str("team"),
+            Self::Property(name) => write!(formatter, "properties.{name}"),
+            Self::Relation(name) => write!(formatter, "relations.{name}"),
+        }
+    }
+}
+
 impl Shape {
     /// Of a blueprint as Port gives it.
     pub(super) fn of(blueprint: &Value) -> Self {
@@ -63,6 +90,12 @@ impl Shape {
     pub(super) fn target(&self, relation: &str) -> Option<&str> {
         let relation = self.relations.get(relation)?;
         Some(&relation.target)
+    }
+
+    /// Whether a relation may lead to several entities; none where there is no
+    /// such relation.
+    pub(super) fn is_to_many(&self, relation: &str) -> Option<bool> {
+        self.relations.get(relation).map(|relation| relation.many)
     }
 
     pub(super) fn has_property(&self, name: &str) -> bool {

@@ -205,7 +205,7 @@ impl LiveWriter<'_> {
                         ..self.options.clone()
                     };
                     let verdicts = store(
-                        self.port.clone(),
+                        self.port.clone().into(),
                         options,
                         blueprint.clone(),
                         batch,

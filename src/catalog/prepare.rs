@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::blueprints::create_blueprints;
+use super::blueprints::{create_blueprints, unmade};
 use super::defaults::Defaults;
 use crate::api::{ApiError, Integration, IntegrationPatch, NewIntegration, PortClient};
 use crate::causes::one_line;
@@ -118,15 +118,7 @@ pub async fn prepare(
         read.map_err(attempting("read the integration from Port"))
     };
     let found = read().await?;
-    if let Some(installed) = found
-        .as_ref()
-        .and_then(|integration| integration.installation_type.as_deref())
-        .filter(|installed| installed.to_lowercase().starts_with("saas"))
-    {
-        return Err(PrepareError::HostedByPort {
-            found: installed.to_owned(),
-        });
-    }
+    refuse_hosted(found.as_ref())?;
 
     let created = found.is_none();
     let origin = origin(port, preparation, found.as_ref()).await?;
@@ -172,6 +164,65 @@ pub async fn prepare(
     .await
     .map_err(attempting("mark the integration as initialised in Port"))?;
     Ok(integration)
+}
+
+/// What a start would find, and what it would make of that.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    /// Whether there is the integration.
+    pub is_known: bool,
+    /// The mapping that the first resync would work with.
+    pub mapping: Value,
+    /// Whether that is the default one, because Port has none.
+    pub is_default_mapping: bool,
+    /// Blueprints that would be created or completed.
+    pub blueprints: Vec<Value>,
+}
+
+/// What [`prepare`] would do, without doing it. What Port would provide by itself is
+/// taken to be what the program brings along.
+pub async fn foresee(
+    port: &PortClient,
+    preparation: &Preparation<'_>,
+) -> Result<Foreseen, PrepareError> {
+    let found = port.integration().await;
+    let found = found.map_err(attempting("read the integration from Port"))?;
+    refuse_hosted(found.as_ref())?;
+    let origin = origin(port, preparation, found.as_ref()).await?;
+    let is_initialized =
+        |found: &Integration| found.are_port_resources_initialized == Some(true);
+    let is_first = preparation.initialize && !found.as_ref().is_some_and(is_initialized);
+    let makes = origin != Origin::Nobody && is_first;
+    let stored = found.as_ref().map(|found| &found.config);
+    let stored = stored.filter(|config| !is_empty(config));
+    let is_default_mapping = stored.is_none() && origin != Origin::Nobody && (makes || found.is_none());
+    let mapping = match stored {
+        Some(mapping) => mapping.clone(),
+        None if is_default_mapping => preparation.defaults.mapping.clone(),
+        None => json!({}),
+    };
+    let blueprints = if makes {
+        unmade(port, &preparation.defaults.blueprints).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Foreseen {
+        is_known: found.is_some(),
+        mapping,
+        is_default_mapping,
+        blueprints,
+    })
+}
+
+/// Port's own installations run there, and cannot run here as well.
+fn refuse_hosted(integration: Option<&Integration>) -> Result<(), PrepareError> {
+    let installed = integration.and_then(|integration| integration.installation_type.as_deref());
+    match installed.filter(|installed| installed.to_lowercase().starts_with("saas")) {
+        Some(installed) => Err(PrepareError::HostedByPort {
+            found: installed.to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Who makes blueprints and mapping, once that is decided.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::ledger::Fingerprint;
 use super::recent::{EntityKey, RecentWrites};
-use crate::api::{EntityFailure, PortClient, UpsertOptions};
+use super::sink::Sink;
+use crate::api::{EntityFailure, UpsertOptions};
 use crate::causes::one_line;
 use crate::mapping::{Entity, EntityIdentifier};
 
@@ -126,7 +127,7 @@ impl From<EntityFailure> for Failure {
 /// One bulk request, halved as often as it takes to single out what spoils it.
 /// Meanwhile nobody else writes or deletes any of its entities.
 pub(super) async fn store(
-    port: PortClient,
+    sink: Sink,
     options: UpsertOptions,
     blueprint: String,
     entities: Vec<Pending>,
@@ -143,13 +144,13 @@ pub(super) async fn store(
         pending,
         fate: Fate::Outdated,
     }));
-    let sending = send(port, options, blueprint, entities);
+    let sending = send(sink, options, blueprint, entities);
     verdicts.extend(claim.during(sending).await);
     verdicts
 }
 
 async fn send(
-    port: PortClient,
+    sink: Sink,
     options: UpsertOptions,
     blueprint: String,
     entities: Vec<Pending>,
@@ -162,7 +163,7 @@ async fn send(
             .iter()
             .map(|pending| pending.body.clone())
             .collect();
-        match port.upsert_entities(&blueprint, &bodies, &options).await {
+        match sink.upsert_entities(&blueprint, &bodies, &options).await {
             Ok(outcome) => {
                 let mut failures: BTreeMap<usize, Failure> = outcome
                     .failed

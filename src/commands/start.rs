@@ -17,7 +17,10 @@ use super::Exit;
 use crate::api::{
     ApiError, OpsgenieClient, PagerdutyClient, PortClient, ResyncStatus, StatuspageClient,
 };
-use crate::catalog::{Defaults, OwnMapping, Preparation, RecentWrites, WriteLimits, prepare};
+use crate::catalog::{
+    Defaults, Foreseen, OwnMapping, Preparation, PrepareError, RecentWrites, WriteLimits, foresee,
+    prepare,
+};
 use crate::causes::with_hint;
 use crate::event_listener;
 use crate::http::BuildError;
@@ -142,22 +145,8 @@ impl Connected {
     /// first start blueprints and mapping, and the state of a resync that ended with
     /// its process.
     pub(super) async fn prepare(&self, catalog: &CatalogSettings) -> Result<Prepared, Exit> {
-        let preparation = Preparation {
-            kind: &catalog.integration.kind,
-            initialize: catalog.initialize_port_resources,
-            origin: catalog.create_port_resources_origin,
-            changelog_destination: event_listener::changelog_destination(&catalog.event_listener),
-            defaults: &self.defaults,
-        };
-        let prepared = prepare(&self.resync.port, &preparation).await;
-        let integration = prepared.map_err(|error| {
-            tracing::error!("Cannot prepare Port: {}", with_hint(&error, error.hint()));
-            if error.is_settings_problem() {
-                Exit::NotStarted
-            } else {
-                Exit::Failed
-            }
-        })?;
+        let prepared = prepare(&self.resync.port, &self.preparation(catalog)).await;
+        let integration = prepared.map_err(|error| unprepared(&error))?;
         // Others may have led in between.
         self.resync.state.forget();
         let last_state = integration.resync_state;
@@ -176,11 +165,37 @@ impl Connected {
         })
     }
 
+    /// What preparing would find and make.
+    pub(super) async fn foresee(&self, catalog: &CatalogSettings) -> Result<Foreseen, Exit> {
+        let foreseen = foresee(&self.resync.port, &self.preparation(catalog)).await;
+        foreseen.map_err(|error| unprepared(&error))
+    }
+
+    fn preparation<'a>(&'a self, catalog: &'a CatalogSettings) -> Preparation<'a> {
+        Preparation {
+            kind: &catalog.integration.kind,
+            initialize: catalog.initialize_port_resources,
+            origin: catalog.create_port_resources_origin,
+            changelog_destination: event_listener::changelog_destination(&catalog.event_listener),
+            defaults: &self.defaults,
+        }
+    }
+
     /// Where Port takes log lines, for who does not prepare it. None where the
     /// integration is not there yet, or Port does not answer.
     pub(super) async fn log_ingest(&self) -> Option<Url> {
         let integration = self.resync.port.integration().await;
         integration.ok().flatten()?.log_ingest
+    }
+}
+
+/// Says why Port is not ready, and how that ends the program.
+fn unprepared(error: &PrepareError) -> Exit {
+    tracing::error!("Cannot prepare Port: {}", with_hint(error, error.hint()));
+    if error.is_settings_problem() {
+        Exit::NotStarted
+    } else {
+        Exit::Failed
     }
 }
 

@@ -49,32 +49,8 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
 }
 
 fn explained(withheld: &Withheld) -> String {
-    let Withheld {
-        blueprint,
-        entities,
-        rate,
-        reason,
-    } = withheld;
-    let rate = rate
-        .map(|rate| format!("{:.1} %", rate * 100.0))
-        .unwrap_or_default();
-    let why = match reason {
-        WithheldReason::Incomplete { kinds } => {
-            let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
-            format!("incomplete: {}", kinds.join(", "))
-        }
-        WithheldReason::Threshold => {
-            format!("{rate} of all entities would go, more than `entityDeletionThreshold`")
-        }
-        WithheldReason::BlueprintThreshold => {
-            format!("{rate} of the blueprint would go, more than `entityDeletionThreshold`")
-        }
-        WithheldReason::Cascade { example } => {
-            format!("Port would delete `{example}` with it, which must stay")
-        }
-        WithheldReason::Refused { reason } => format!("refused: {reason}"),
-    };
-    format!("`{blueprint}` {entities} ({why})")
+    let (blueprint, entities) = (&withheld.blueprint, withheld.entities);
+    format!("`{blueprint}` {entities} ({})", withheld.why())
 }
 
 /// What to do about the first reason; the others have mostly the same.

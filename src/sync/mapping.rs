@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 use super::expressions::Expressions;
 use super::resync::ResyncError;
 use crate::api::{Integration, PortClient};
-use crate::resource_config::{self, MappingDocument};
+use crate::document::InvalidDocument;
+use crate::resource_config::{self, MappingDocument, Parsed};
 use crate::settings::SourceName;
 
 /// Reads the mapping; see the module.
@@ -77,6 +78,18 @@ impl Mapping {
         }
         let (_, read) = self.fetch(false).await?;
         Ok(read.document)
+    }
+
+    /// A mapping document that is not read from Port, for the sources that are on.
+    pub fn parse_text(&self, text: &str, origin: &str) -> Result<Parsed, InvalidDocument> {
+        let jq = self.expressions.of(&Value::from(text));
+        resource_config::parse_text(text, origin, &self.sources, &jq)
+    }
+
+    /// The same as Port stores it.
+    pub fn parse_value(&self, mapping: &Value, origin: &str) -> Result<Parsed, InvalidDocument> {
+        let jq = self.expressions.of(mapping);
+        resource_config::parse_value(mapping, origin, &self.sources, &jq)
     }
 
     /// Whether nobody has read another mapping since.

@@ -31,8 +31,8 @@ use super::request::ResyncRequest;
 use super::state::StateInPort;
 use crate::api::{ApiError, PortClient, ResyncStatus, UpsertOptions};
 use crate::catalog::{
-    Contribution, Deletion, DeletionRules, Feed, MappedEntities, RecentWrites, ToWrite,
-    WriteLimits, Writer, delete_stale,
+    Contribution, Deletion, DeletionRules, Draft, Feed, MappedEntities, RecentWrites, Sink,
+    ToWrite, WriteLimits, Writer, delete_stale,
 };
 use crate::causes::with_hint;
 use crate::document::InvalidDocument;
@@ -114,6 +114,7 @@ impl Resync {
             id: Uuid::new_v4(),
             started: Timestamp::now(),
             request,
+            sink: &self.port.clone().into(),
             progress,
             stop,
         };
@@ -133,6 +134,26 @@ impl Resync {
         outcome
     }
 
+    /// Runs one resync with this mapping into the draft, and tells nobody: what is
+    /// reported would be done. Port is only read.
+    pub async fn plan(
+        &self,
+        document: &MappingDocument,
+        draft: &Arc<Draft>,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> ResyncReport {
+        let attempt = Attempt {
+            id: Uuid::new_v4(),
+            started: Timestamp::now(),
+            request: &ResyncRequest::default(),
+            sink: &Sink::Draft(Arc::clone(draft)),
+            progress,
+            stop,
+        };
+        self.work(&attempt, document, &Reporter::silent()).await
+    }
+
     async fn attempt(&self, attempt: &Attempt<'_>) -> Result<ResyncReport, ResyncError> {
         let (integration, document) = self.mapping.read().await?;
         if document.resources.is_empty() {
@@ -140,6 +161,7 @@ impl Resync {
                 "The mapping has no resources, so there is nothing to resync. Hint: edit it on the data source's page in Port"
             );
         }
+        measure::began(&document.resources);
         let (reporter, telling) = self.reporting.start(&self.port, &integration, attempt.id);
         let work = async {
             let report = self.work(attempt, &document, &reporter).await;
@@ -179,10 +201,9 @@ impl Resync {
                 .collect()
         });
         reporter.began(configs);
-        measure::began(configs);
 
         let writer = Writer::new(
-            self.port.clone(),
+            attempt.sink.clone(),
             UpsertOptions {
                 merge: document.enable_merge_entity,
                 create_missing_related_entities: document.create_missing_related_entities,
@@ -276,7 +297,7 @@ impl Resync {
             batch: self.delete_batch,
             feeds,
         };
-        delete_stale(&self.port, mapped, &rules, &self.recent).await
+        delete_stale(attempt.sink, mapped, &rules, &self.recent).await
     }
 }
 
@@ -285,6 +306,7 @@ struct Attempt<'a> {
     id: Uuid,
     started: Timestamp,
     request: &'a ResyncRequest,
+    sink: &'a Sink,
     progress: &'a Progress,
     stop: &'a CancellationToken,
 }

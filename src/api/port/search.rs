@@ -1,6 +1,6 @@
 //! Reading entities back from Port.
 //!
-//! Every question is limited to what this installation wrote last: Port keeps
+//! Every question but one is limited to what this installation wrote last: Port keeps
 //! the User-Agent of an entity's last writer as `$datasource`. The version in
 //! the middle of it may have been another one, so its beginning and its end are
 //! asked for.
@@ -90,8 +90,11 @@ impl PortClient {
         let mut rules = self.ownership();
         rules.push(json!({"property": "$identifier", "operator": "in", "value": identifiers}));
         rules.push(json!({"property": "$blueprint", "operator": "=", "value": blueprint}));
-        let body = json!({"combinator": "and", "rules": rules});
+        self.search(rules, shown).await
+    }
 
+    async fn search(&self, rules: Vec<Value>, shown: &Shown) -> Result<Vec<Value>, ApiError> {
+        let body = json!({"combinator": "and", "rules": rules});
         let mut url = self.url(&["entities", "search"]);
         {
             let mut query = url.query_pairs_mut();
@@ -116,6 +119,19 @@ impl PortClient {
             .json(body.to_string())
             .safe_to_repeat();
         member(self.send(request, never).await?, "entities")
+    }
+
+    /// The entities of a blueprint that pass a rule, whoever wrote them. Not paged:
+    /// for rules that few entities can pass.
+    pub async fn entities_passing(
+        &self,
+        blueprint: &str,
+        rule: &Value,
+        shown: &Shown,
+    ) -> Result<Vec<Value>, ApiError> {
+        let of_blueprint = json!({"property": "$blueprint", "operator": "=", "value": blueprint});
+        let rules = vec![of_blueprint, rule.clone()];
+        self.search(rules, shown).await
     }
 
     /// Rules that only this installation's entities pass.

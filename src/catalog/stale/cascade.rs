@@ -29,10 +29,11 @@ use serde_json::{Map, Value};
 use super::paging::{Cursor, ListingError};
 use super::relations::Relations;
 use super::{AT_A_TIME, DeletionRules, Names, UNKNOWN_DEPENDENTS, Withheld, WithheldReason};
-use crate::api::{PortClient, RelatedEntity};
+use crate::api::RelatedEntity;
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
 use crate::catalog::recent::{EntityKey, RecentWrites};
+use crate::catalog::sink::Sink;
 use crate::causes::one_line;
 
 /// Entities whose dependents are asked for in one search.
@@ -47,7 +48,7 @@ const MOST_DEPENDENTS: usize = 500_000;
 
 /// Everything that decides whether a candidate may go.
 pub(super) struct Check<'a> {
-    pub(super) port: &'a PortClient,
+    pub(super) sink: &'a Sink,
     pub(super) mapped: &'a MappedEntities,
     pub(super) rules: &'a DeletionRules,
     pub(super) recent: &'a RecentWrites,
@@ -204,7 +205,7 @@ impl<'a> Check<'a> {
             let mut cursor = Cursor::new(MOST_PAGES);
             loop {
                 let page = self
-                    .port
+                    .sink
                     .related_entities(blueprint, &relations, (target, group), cursor.from())
                     .await;
                 let page = match page {

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashSet};
 use super::paging::{Cursor, ListingError};
 use super::verdict::{Counts, incomplete_kinds};
 use super::{DeletionRules, Feed, Names};
-use crate::api::{EntityName, PortClient};
+use crate::api::EntityName;
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
 use crate::catalog::recent::{EntityKey, RecentWrites};
+use crate::catalog::sink::Sink;
 
 /// Pages of 5,000 entities: more than Port holds for anybody.
 const MOST_PAGES: usize = 10_000;
@@ -37,7 +38,7 @@ pub(super) struct Listing {
 /// What was created in this resync is in neither count. That makes a share
 /// larger than it is, which is the safe side.
 pub(super) async fn read(
-    port: &PortClient,
+    sink: &Sink,
     mapped: &MappedEntities,
     rules: &DeletionRules,
     recent: &RecentWrites,
@@ -45,7 +46,7 @@ pub(super) async fn read(
     let mut listing = Listing::default();
     let mut cursor = Cursor::new(MOST_PAGES);
     loop {
-        let page = port.written_before(rules.before, cursor.from()).await?;
+        let page = sink.written_before(rules.before, cursor.from()).await?;
         tracing::debug!(
             entities = page.entities.len(),
             "Listed {} entities that this installation wrote before the resync",

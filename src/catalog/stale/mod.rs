@@ -41,7 +41,7 @@ use self::relations::Relations;
 use self::removal::Removal;
 use super::mapped::MappedEntities;
 use super::recent::RecentWrites;
-use crate::api::PortClient;
+use super::sink::Sink;
 use crate::causes::{one_line, with_hint};
 
 /// Requests in flight. Port counts requests, and deleting is in no hurry.
@@ -154,6 +154,32 @@ pub enum WithheldReason {
     },
 }
 
+impl Withheld {
+    /// The reason in words.
+    pub fn why(&self) -> String {
+        let rate = self
+            .rate
+            .map(|rate| format!("{:.1} %", rate * 100.0))
+            .unwrap_or_default();
+        match &self.reason {
+            WithheldReason::Incomplete { kinds } => {
+                let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+                format!("incomplete: {}", kinds.join(", "))
+            }
+            WithheldReason::Threshold => {
+                format!("{rate} of all entities would go, more than `entityDeletionThreshold`")
+            }
+            WithheldReason::BlueprintThreshold => {
+                format!("{rate} of the blueprint would go, more than `entityDeletionThreshold`")
+            }
+            WithheldReason::Cascade { example } => {
+                format!("Port would delete `{example}` with it, which must stay")
+            }
+            WithheldReason::Refused { reason } => format!("refused: {reason}"),
+        }
+    }
+}
+
 impl WithheldReason {
     /// The name in metrics and in the history.
     pub const fn as_str(&self) -> &'static str {
@@ -214,14 +240,14 @@ impl Deletion {
 /// Deletes what this installation wrote before the resync and the resync did not
 /// map, unless there is a reason not to. `recent`: what live events have written.
 pub async fn delete_stale(
-    port: &PortClient,
+    sink: &Sink,
     mapped: &MappedEntities,
     rules: &DeletionRules,
     recent: &Arc<RecentWrites>,
 ) -> Deletion {
     let began = Instant::now();
-    let mut deletion = match listing::read(port, mapped, rules, recent).await {
-        Ok(listing) => delete_listed(port, mapped, rules, recent, listing).await,
+    let mut deletion = match listing::read(sink, mapped, rules, recent).await {
+        Ok(listing) => delete_listed(sink, mapped, rules, recent, listing).await,
         Err(error) => Deletion {
             error: Some(with_hint(&error, error.hint())),
             ..Deletion::default()
@@ -232,7 +258,7 @@ pub async fn delete_stale(
 }
 
 async fn delete_listed(
-    port: &PortClient,
+    sink: &Sink,
     mapped: &MappedEntities,
     rules: &DeletionRules,
     recent: &Arc<RecentWrites>,
@@ -264,9 +290,9 @@ async fn delete_listed(
     }
 
     let at_work = (Arc::clone(recent), recent.as_listed(rules.before));
-    let relations = port.relations().await.map(Relations::new);
+    let relations = sink.relations().await.map(Relations::new);
     if !rules.delete_dependents {
-        let removal = Removal::new(port, rules.batch, at_work, &mut deletion);
+        let removal = Removal::new(sink, rules.batch, at_work, &mut deletion);
         // Without an order Port refuses more often, and is asked once more.
         removal
             .without_dependents(&names, relations.as_ref().ok())
@@ -287,7 +313,7 @@ async fn delete_listed(
         }
     };
     let check = cascade::Check {
-        port,
+        sink,
         mapped,
         rules,
         recent,
@@ -306,7 +332,7 @@ async fn delete_listed(
             false
         });
     }
-    let removal = Removal::new(port, rules.batch, at_work, &mut deletion);
+    let removal = Removal::new(sink, rules.batch, at_work, &mut deletion);
     removal.with_dependents(&names, &relations).await;
     deletion
 }

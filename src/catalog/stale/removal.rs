@@ -20,8 +20,9 @@ use jiff::Timestamp;
 
 use super::relations::Relations;
 use super::{AT_A_TIME, Deletion, Names, WithheldReason};
-use crate::api::{ApiError, PortClient};
+use crate::api::ApiError;
 use crate::catalog::recent::{EntityKey, RecentWrites};
+use crate::catalog::sink::Sink;
 use crate::causes::one_line;
 
 /// Port's limit for one request.
@@ -39,7 +40,7 @@ const MOST_ROUNDS: u32 = 16;
 
 /// Deletes; see the module.
 pub(super) struct Removal<'a> {
-    port: &'a PortClient,
+    sink: &'a Sink,
     batch: usize,
     /// What live events write, and how old the news of what is stale is.
     recent: (Arc<RecentWrites>, Timestamp),
@@ -78,13 +79,13 @@ struct Refused<'n> {
 
 impl<'a> Removal<'a> {
     pub(super) fn new(
-        port: &'a PortClient,
+        sink: &'a Sink,
         batch: usize,
         recent: (Arc<RecentWrites>, Timestamp),
         deletion: &'a mut Deletion,
     ) -> Self {
         Self {
-            port,
+            sink,
             batch: batch.clamp(1, LARGEST_BATCH),
             recent,
             deletion,
@@ -146,7 +147,7 @@ impl<'a> Removal<'a> {
             while running.len() < AT_A_TIME
                 && let Some(batch) = waiting.next()
             {
-                running.push(send(self.port, patience, &self.recent, how, batch));
+                running.push(send(self.sink, patience, &self.recent, how, batch));
             }
             let Some((batch, outcome)) = running.next().await else {
                 return refused;
@@ -185,7 +186,7 @@ fn batches<'n>(names: &'n Names, blueprints: Vec<&'n str>, size: usize) -> Vec<B
 }
 
 async fn send<'n>(
-    port: &PortClient,
+    sink: &Sink,
     patience: &Patience,
     (recent, as_of): &(Arc<RecentWrites>, Timestamp),
     how: How,
@@ -208,8 +209,8 @@ async fn send<'n>(
                 ..batch
             };
             let Outcome { gone, refused } = match how {
-                How::InBulk => in_bulk(port, patience, some).await,
-                How::Alone => alone(port, patience, some).await,
+                How::InBulk => in_bulk(sink, patience, some).await,
+                How::Alone => alone(sink, patience, some).await,
             };
             outcome.gone += gone;
             outcome.refused.extend(refused);
@@ -219,13 +220,13 @@ async fn send<'n>(
     (batch, claim.during(deleting).await)
 }
 
-async fn in_bulk<'n>(port: &PortClient, patience: &Patience, whole: Batch<'n>) -> Outcome<'n> {
+async fn in_bulk<'n>(sink: &Sink, patience: &Patience, whole: Batch<'n>) -> Outcome<'n> {
     let blueprint = whole.blueprint;
     let mut outcome = Outcome::default();
     let mut waiting = vec![whole.identifiers];
     while let Some(identifiers) = waiting.pop() {
         match patience
-            .attempt(port.delete_entities(blueprint, identifiers))
+            .attempt(sink.delete_entities(blueprint, identifiers))
             .await
         {
             Ok(()) => {
@@ -254,11 +255,11 @@ async fn in_bulk<'n>(port: &PortClient, patience: &Patience, whole: Batch<'n>) -
     outcome
 }
 
-async fn alone<'n>(port: &PortClient, patience: &Patience, single: Batch<'n>) -> Outcome<'n> {
+async fn alone<'n>(sink: &Sink, patience: &Patience, single: Batch<'n>) -> Outcome<'n> {
     let mut outcome = Outcome::default();
     for identifier in single.identifiers {
         match patience
-            .attempt(port.delete_entity(single.blueprint, identifier))
+            .attempt(sink.delete_entity(single.blueprint, identifier))
             .await
         {
             Ok(()) => outcome.gone += 1,

@@ -39,8 +39,9 @@ use super::order;
 use super::postponed::Postponed;
 use super::recent::{EntityKey, RecentWrites};
 use super::request::{Failure, Fate, Pending, Verdict, store};
+use super::sink::Sink;
 use super::written::Written;
-use crate::api::{PortClient, UpsertOptions};
+use crate::api::UpsertOptions;
 use crate::mapping::{Entity, EntityIdentifier};
 
 /// What surrounds the entities in the body of a bulk request.
@@ -69,7 +70,7 @@ pub struct WriteLimits {
 
 /// Writes what it receives; see the module.
 pub struct Writer {
-    port: PortClient,
+    sink: Sink,
     options: UpsertOptions,
     limits: WriteLimits,
     /// By index of the resource config.
@@ -103,24 +104,25 @@ impl Writer {
     /// counts along what is in Port, for whoever watches. `recent`: what live
     /// events write meanwhile.
     pub fn new(
-        port: PortClient,
+        sink: impl Into<Sink>,
         options: UpsertOptions,
         limits: WriteLimits,
         contributions: Vec<Contribution>,
         settled: Arc<AtomicU64>,
         recent: Arc<RecentWrites>,
     ) -> Self {
+        let sink = sink.into();
         let began = Timestamp::now();
         let contributions: Arc<[Contribution]> = contributions.into();
         let ledger = Ledger::default();
         let current = Current::new(
-            port.clone(),
+            sink.port().clone(),
             options.merge,
             Arc::clone(&contributions),
             ledger.fingerprints.clone(),
         );
         Self {
-            port,
+            sink,
             options,
             limits,
             written: vec![Written::default(); contributions.len()],
@@ -378,7 +380,7 @@ impl Writer {
         };
         self.in_flight.push(
             store(
-                self.port.clone(),
+                self.sink.clone(),
                 options,
                 blueprint,
                 entities,

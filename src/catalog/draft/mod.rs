@@ -1,0 +1,471 @@
+//! Port as it would be: what is written here is in a plan, and nowhere else.
+//!
+//! ```text
+//! Writer, deletion ─▶ Sink ─▶ Draft ── what is asked ──▶ Port, read only
+//!                               │
+//!                               └─▶ state: what would not be as it is ─▶ Changes
+//! ```
+//!
+//! A resync against a draft is a resync: it compares, arbitrates, postpones, refuses to
+//! delete and deletes by the same code, and each of its requests is answered as Port
+//! would answer it if all those before had been carried out. So a plan need not know
+//! what a resync does, and cannot say anything else.
+//!
+//! What Port refuses is foreseen as far as its definitions tell: a blueprint or a
+//! relation that is not there, a type, a choice, something required, a relation target
+//! that neither Port nor the draft has. Told to validate, the draft asks Port as well,
+//! with `validation_only`, and takes its word: except where it misses a target that
+//! would be there by then.
+//!
+//! Searches that Port is to resolve are resolved by what Port holds now; what the
+//! resync itself would write before is not among it.
+//!
+//! Memory holds every entity that would be written, as it is and as it would be, for
+//! that is the plan; of what stays as it is, nothing.
+
+mod changes;
+mod fields;
+mod schema;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+pub use self::changes::{Action, Changes, EntityChange, FieldChange};
+use self::schema::{Refusal, Schema, section};
+use self::state::{Place, State};
+use crate::api::{
+    ApiError, BlueprintRelations, BulkOutcome, EntityFailure, EntityName, Listed, PortClient,
+    RelatedEntity, Shown, UpsertOptions,
+};
+use crate::catalog::order;
+
+/// Entities that one lookup names.
+const LOOKUP: usize = 50;
+
+/// Port's word for an entity that is not there.
+const NOT_FOUND: &str = "not_found";
+
+/// See the module.
+pub struct Draft {
+    port: PortClient,
+    validate: bool,
+    /// None for a blueprint that is not there.
+    schemas: Mutex<HashMap<String, Option<Arc<Schema>>>>,
+    state: Mutex<State>,
+    /// What searches found, by blueprint and query.
+    found: Mutex<HashMap<Place, Vec<String>>>,
+}
+
+/// An entity that is sent, once its searches are resolved.
+struct Sent {
+    identifier: Result<String, Refusal>,
+    entity: Map<String, Value>,
+}
+
+impl Draft {
+    /// `validate`: whether to ask Port what it would say. `blueprints`: those that
+    /// would be made before the first resync.
+    pub fn new(port: PortClient, validate: bool, blueprints: &[Value]) -> Self {
+        let schemas = blueprints.iter().filter_map(|definition| {
+            let identifier = definition["identifier"].as_str()?.to_owned();
+            let schema = Schema::new(definition.clone(), false);
+            Some((identifier, Some(Arc::new(schema))))
+        });
+        Self {
+            port,
+            validate,
+            schemas: Mutex::new(schemas.collect()),
+            state: Mutex::default(),
+            found: Mutex::default(),
+        }
+    }
+
+    /// Everything that would not be as it is.
+    pub fn changes(&self) -> Changes {
+        let schemas = locked(&self.schemas);
+        let schema = |blueprint: &str| schemas.get(blueprint)?.as_deref();
+        self.state().changes(schema)
+    }
+
+    pub(super) const fn port(&self) -> &PortClient {
+        &self.port
+    }
+
+    pub(super) async fn upsert_entities(
+        &self,
+        blueprint: &str,
+        bodies: &[Bytes],
+        options: &UpsertOptions,
+    ) -> Result<BulkOutcome, ApiError> {
+        let Some(schema) = self.schema(blueprint).await? else {
+            return Err(ApiError::Foreseen {
+                status: 404,
+                problem: format!("there is no blueprint `{blueprint}`"),
+            });
+        };
+        let mut sent = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            sent.push(self.resolved(blueprint, body).await?);
+        }
+        self.look_up(blueprint, &schema, &sent).await?;
+        let mut verdicts = self.verdicts(blueprint, &schema, bodies, options).await?;
+
+        let mut outcome = BulkOutcome::default();
+        let mut state = self.state();
+        for (index, sent) in sent.into_iter().enumerate() {
+            let name = sent.identifier.clone().unwrap_or_else(|_| "unknown".to_owned());
+            let verdict = verdicts.as_mut().map(|verdicts| verdicts.remove(&index));
+            match write(&mut state, blueprint, &schema, sent, options, verdict) {
+                Ok(()) => outcome.stored.push(index),
+                Err(refusal) => outcome.failed.push(EntityFailure {
+                    index,
+                    identifier: name,
+                    status: refusal.status,
+                    code: refusal.code.to_owned(),
+                    message: refusal.message,
+                }),
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// What would have been written last before that instant: without what has been
+    /// written since, as far as this draft goes.
+    pub(super) async fn written_before(
+        &self,
+        before: Timestamp,
+        from: Option<&str>,
+    ) -> Result<Listed<EntityName>, ApiError> {
+        let mut page = self.port.written_before(before, from).await?;
+        let state = self.state();
+        page.entities.retain(|entity| {
+            let place = (entity.blueprint.clone(), entity.identifier.clone());
+            !state.is_written(&place)
+        });
+        Ok(page)
+    }
+
+    pub(super) async fn relations(
+        &self,
+    ) -> Result<BTreeMap<String, BlueprintRelations>, ApiError> {
+        let mut relations = self.port.relations().await?;
+        for (blueprint, schema) in &*locked(&self.schemas) {
+            if let Some(schema) = schema.as_ref().filter(|schema| !schema.is_in_port) {
+                relations.insert(blueprint.clone(), schema.relations());
+            }
+        }
+        self.state().set_relations(relations.clone());
+        Ok(relations)
+    }
+
+    pub(super) async fn related_entities(
+        &self,
+        blueprint: &str,
+        relations: &[&str],
+        of: (&str, &[String]),
+        from: Option<&str>,
+    ) -> Result<Listed<RelatedEntity>, ApiError> {
+        let is_in_port = {
+            let schemas = locked(&self.schemas);
+            let known = schemas.get(blueprint).and_then(Option::as_ref);
+            known.is_none_or(|schema| schema.is_in_port)
+        };
+        let mut page = if is_in_port {
+            self.port.related_entities(blueprint, relations, of, from).await?
+        } else {
+            Listed {
+                entities: Vec::new(),
+                next: None,
+            }
+        };
+        let mut state = self.state();
+        page.entities = state.undrafted(blueprint, page.entities);
+        if from.is_none() {
+            let drafted = state.drafted_relating(blueprint, relations, of.1);
+            page.entities.extend(drafted);
+        }
+        Ok(page)
+    }
+
+    pub(super) fn delete_entities(&self, blueprint: &str, identifiers: &[String]) {
+        self.state().delete(blueprint, identifiers);
+    }
+
+    /// Deletes it, unless another relates to it.
+    pub(super) async fn delete_entity(
+        &self,
+        blueprint: &str,
+        identifier: &str,
+    ) -> Result<(), ApiError> {
+        let of = [identifier.to_owned()];
+        let relating = self.state().relating_to(blueprint);
+        for (other, relations) in relating {
+            let relations: Vec<&str> = relations.iter().map(String::as_str).collect();
+            let mut from = None;
+            loop {
+                let page = self
+                    .related_entities(&other, &relations, (blueprint, &of), from.as_deref())
+                    .await?;
+                let dependent = page.entities.iter().find(|entity| {
+                    let is_itself = other == blueprint && entity.identifier == identifier;
+                    !is_itself && relates(entity, &relations, identifier)
+                });
+                if let Some(dependent) = dependent {
+                    return Err(ApiError::Foreseen {
+                        status: 409,
+                        problem: format!("`{other}/{}` relates to it", dependent.identifier),
+                    });
+                }
+                if page.next.is_none() || page.next == from {
+                    break;
+                }
+                from = page.next;
+            }
+        }
+        self.state().remove(blueprint, identifier, None);
+        Ok(())
+    }
+
+    /// The blueprint, if it is there or would be.
+    async fn schema(&self, blueprint: &str) -> Result<Option<Arc<Schema>>, ApiError> {
+        if let Some(known) = locked(&self.schemas).get(blueprint) {
+            return Ok(known.clone());
+        }
+        // Two that ask at the same time learn the same.
+        let definition = self.port.blueprint(blueprint).await?;
+        let schema = definition.map(|definition| Arc::new(Schema::new(definition, true)));
+        locked(&self.schemas).insert(blueprint.to_owned(), schema.clone());
+        Ok(schema)
+    }
+
+    /// What is sent, with what its searches find now.
+    async fn resolved(&self, blueprint: &str, body: &Bytes) -> Result<Sent, ApiError> {
+        // It was written here.
+        let mut entity: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+        let identifier = match entity.remove("identifier") {
+            Some(Value::String(identifier)) => Ok(identifier),
+            Some(query @ Value::Object(_)) => {
+                let found = self.found(blueprint, &query).await?;
+                match found.as_slice() {
+                    [only] => Ok(only.clone()),
+                    [] => Err(Refusal::not_found("the search finds no entity".to_owned())),
+                    several => {
+                        let message = format!("the search finds {} entities", several.len());
+                        Err(Refusal::invalid(message))
+                    }
+                }
+            }
+            _ => Err(Refusal::invalid("it has no identifier".to_owned())),
+        };
+        if let Some(query @ Value::Object(_)) = entity.get("team") {
+            let teams = self.found("_team", query).await?;
+            entity.insert("team".to_owned(), teams.into());
+        }
+        let searching: Vec<(String, Value)> = section(&entity, "relations")
+            .filter(|(_, value)| has_search(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !searching.is_empty()
+            && let Some(schema) = self.schema(blueprint).await?
+        {
+            for (name, value) in searching {
+                let targets = self.related(&schema, &name, value).await?;
+                entity["relations"][&name] = targets;
+            }
+        }
+        Ok(Sent { identifier, entity })
+    }
+
+    /// A relation without its searches.
+    async fn related(&self, schema: &Schema, name: &str, value: Value) -> Result<Value, ApiError> {
+        let Some(target) = schema.shape.target(name) else {
+            return Ok(value);
+        };
+        let members = match value {
+            Value::Array(members) => members,
+            only => vec![only],
+        };
+        let mut targets = Vec::new();
+        for member in members {
+            if member.is_object() {
+                let found = self.found(target, &member).await?;
+                targets.extend(found.into_iter().map(Value::String));
+            } else {
+                targets.push(member);
+            }
+        }
+        Ok(if schema.shape.is_to_many(name) == Some(true) {
+            targets.into()
+        } else {
+            targets.into_iter().next().unwrap_or_default()
+        })
+    }
+
+    /// The entities of a blueprint that a search finds now.
+    async fn found(&self, blueprint: &str, query: &Value) -> Result<Vec<String>, ApiError> {
+        let key = (blueprint.to_owned(), query.to_string());
+        if let Some(known) = locked(&self.found).get(&key) {
+            return Ok(known.clone());
+        }
+        let entities = self
+            .port
+            .entities_passing(blueprint, query, &Shown::default())
+            .await?;
+        let names = entities.iter().filter_map(|entity| entity["identifier"].as_str());
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        locked(&self.found).insert(key, names.clone());
+        Ok(names)
+    }
+
+    /// Looks up what Port has of these entities, and whether it has what they relate to.
+    async fn look_up(
+        &self,
+        blueprint: &str,
+        schema: &Schema,
+        sent: &[Sent],
+    ) -> Result<(), ApiError> {
+        let (mut own, mut targets) = (BTreeSet::new(), BTreeSet::<Place>::new());
+        {
+            let state = self.state();
+            for Sent { identifier, entity } in sent {
+                if let Ok(identifier) = identifier {
+                    let place = (blueprint.to_owned(), identifier.clone());
+                    if schema.is_in_port && state.is_unknown(&place) {
+                        own.insert(identifier.as_str());
+                    }
+                }
+                for (relation, value) in section(entity, "relations") {
+                    let Some(target) = schema.shape.target(relation) else {
+                        continue;
+                    };
+                    let places = order::targets(value).map(|id| (target.to_owned(), id.to_owned()));
+                    targets.extend(places.filter(|place| state.is_unknown_target(place)));
+                }
+            }
+        }
+        let whole = Shown {
+            all: true,
+            ..Shown::default()
+        };
+        let own: Vec<&str> = own.into_iter().collect();
+        for group in own.chunks(LOOKUP) {
+            let found = self.port.entities_passing(blueprint, &named(group), &whole).await?;
+            self.state().take_entities(blueprint, group, &found);
+        }
+        let mut by_blueprint: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (blueprint, identifier) in &targets {
+            by_blueprint.entry(blueprint).or_default().push(identifier);
+        }
+        for (blueprint, names) in by_blueprint {
+            for group in names.chunks(LOOKUP) {
+                let shown = Shown::default();
+                let found = self.port.entities_passing(blueprint, &named(group), &shown).await?;
+                self.state().take_targets(blueprint, group, &found);
+            }
+        }
+        Ok(())
+    }
+
+    /// What Port itself would refuse of these, by their places; none if it is not to
+    /// be asked, or does not have the blueprint yet.
+    async fn verdicts(
+        &self,
+        blueprint: &str,
+        schema: &Schema,
+        bodies: &[Bytes],
+        options: &UpsertOptions,
+    ) -> Result<Option<HashMap<usize, EntityFailure>>, ApiError> {
+        if !self.validate || !schema.is_in_port {
+            return Ok(None);
+        }
+        let options = UpsertOptions {
+            validation_only: true,
+            ..options.clone()
+        };
+        let outcome = self.port.upsert_entities(blueprint, bodies, &options).await?;
+        let failed = outcome.failed.into_iter().map(|failed| (failed.index, failed));
+        Ok(Some(failed.collect()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+}
+
+/// Writes an entity, unless it would be refused. `verdict`: what Port says of it, if it
+/// was asked.
+fn write(
+    state: &mut State,
+    blueprint: &str,
+    schema: &Schema,
+    sent: Sent,
+    options: &UpsertOptions,
+    verdict: Option<Option<EntityFailure>>,
+) -> Result<(), Refusal> {
+    let Sent { identifier, entity } = sent;
+    let place = (blueprint.to_owned(), identifier?);
+    let missing = state.missing_targets(&place, &schema.shape, &entity);
+    let has_new = state.has_new(&schema.shape, &entity);
+    let checked = schema.check(&entity);
+    let fields = state.composed(&place, &Value::Object(entity), options.merge);
+    let foreseen = checked.and_then(|()| schema.check_whole(&fields));
+    match verdict {
+        None => foreseen?,
+        // What the draft would have made by then, Port cannot know of.
+        Some(Some(failed)) if failed.code == NOT_FOUND && has_new => {}
+        Some(Some(failed)) => return Err(said(failed)),
+        Some(None) => {}
+    }
+    if let Some((blueprint, target)) = missing.first()
+        && !options.create_missing_related_entities
+    {
+        let message = format!("there is no `{blueprint}/{target}`, to which it relates");
+        return Err(Refusal::not_found(message));
+    }
+    state.keep(place, fields, missing);
+    Ok(())
+}
+
+/// A refusal in Port's own words.
+fn said(failed: EntityFailure) -> Refusal {
+    let code = if failed.code == NOT_FOUND { NOT_FOUND } else { "refused" };
+    let message = if failed.message.is_empty() {
+        failed.code
+    } else {
+        failed.message
+    };
+    Refusal {
+        status: failed.status,
+        code,
+        message,
+    }
+}
+
+fn relates(entity: &RelatedEntity, relations: &[&str], identifier: &str) -> bool {
+    let Some(values) = &entity.relations else {
+        return true;
+    };
+    let mut leading = relations.iter().filter_map(|name| values.get(*name));
+    leading.any(|value| order::targets(value).any(|target| target == identifier))
+}
+
+fn has_search(value: &Value) -> bool {
+    match value {
+        Value::Array(members) => members.iter().any(Value::is_object),
+        only => only.is_object(),
+    }
+}
+
+/// A rule that entities of these names pass.
+fn named(identifiers: &[&str]) -> Value {
+    json!({"property": "$identifier", "operator": "in", "value": identifiers})
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
