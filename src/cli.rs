@@ -1,5 +1,6 @@
 //! Commands, flags and help text; does nothing itself.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -22,6 +23,10 @@ pub enum Command {
     /// Resync the catalog whenever it is asked for, or once
     #[command(after_help = RUN_AFTER_HELP)]
     Run(RunArguments),
+
+    /// Show what a resync would create, change and delete, and change nothing
+    #[command(after_help = PLAN_AFTER_HELP)]
+    Plan(PlanArguments),
 
     /// Bring Statuspage incidents in line with on-call incidents, once
     #[command(after_help = RECONCILE_AFTER_HELP)]
@@ -68,6 +73,36 @@ pub struct RunArguments {
     /// Exit with 0 although the resync failed or was partial
     #[arg(long)]
     pub exit_zero: bool,
+}
+
+/// Flags of `portolan plan`.
+#[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub struct PlanArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Plan with the mapping in this file, YAML or JSON, instead of the one in Port
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+
+    /// Have Port check what would be written, without writing it
+    #[arg(long)]
+    pub validate: bool,
+
+    /// Print everything as JSON
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+
+    /// Print a comment for a pull request
+    #[arg(long)]
+    pub markdown: bool,
+
+    /// Exit with 4 if there is anything to do
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 /// Flags of `portolan reconcile`.
@@ -150,6 +185,7 @@ Exit codes:
   1  failed: nothing came of the resync, or no status page could be read (see the log)
   2  not started: the command line, the settings or the credentials are wrong
   3  partly done: a kind, an entity or a step failed, or something was withheld (see the log)
+  4  planned with --exit-code, and there is something to do
 
 Stopped by a signal: 128 and its number, such as 130 for Ctrl-C";
 
@@ -169,6 +205,18 @@ OCEAN__EVENT_LISTENER={\"type\":\"…\"} says what asks for a resync:
 OCEAN__SCHEDULED_RESYNC_INTERVAL, in minutes, asks beside any of them but ONCE
 
 A flag wins over its variable, except where it says otherwise. docs/configuration.md has all settings";
+
+const PLAN_AFTER_HELP: &str = "\
+Reads everything that a resync reads, and runs the resync against a draft of the catalog: what it
+says is what `portolan run --once` would do now. Where the incident sync is on, it says as well
+which public incidents would be opened, changed and resolved. Nothing is written to anybody;
+--validate sends the entities to Port to be checked only. See docs/plan.md
+
+Needs the same environment as `portolan run`.
+
+Exit codes: 0 planned; 1 failed: nothing could be read, or the mapping in Port is wrong;
+2 not started; 3 partly: a kind or an entity would fail, or a deletion be withheld;
+4 with --exit-code: planned, and there is something to do";
 
 const RECONCILE_AFTER_HELP: &str = "\
 Opens, changes and resolves public incidents as far as the mode lets it: `plan` (the default) only

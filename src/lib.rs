@@ -19,9 +19,9 @@
 //!   api::{statuspage, pagerduty, opsgenie}     jq                api::port
 //!                             └───────────────▶ http ◀───────────────┘
 //!
-//!  commands::{run, reconcile} ─▶ reconcile ◀── source::whole ◀── both sides
-//!                                    ├──▶ store          each step before it is done
-//!                                    └──▶ api::statuspage ──▶ the public page
+//!  commands::{run, plan, reconcile} ─▶ reconcile ◀── source::whole ◀── both sides
+//!                                          ├──▶ store          each step before it is done
+//!                                          └──▶ api::statuspage ──▶ the public page
 //! ```
 //!
 //! # Modules
@@ -41,7 +41,7 @@
 //! | [`source`] | which lists the mapping needs, each fetched once; enrichment; whole lists |
 //! | [`mapping`] | raw objects to entities; pure, no I/O and no clock |
 //! | [`jq`] | expressions compiled once and run within limits |
-//! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them |
+//! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them, or only plans to |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
 //! | [`live_events`] | what vendors tell of their own accord; keeps their webhook subscriptions right |

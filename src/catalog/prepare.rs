@@ -118,7 +118,9 @@ pub async fn prepare(
         read.map_err(attempting("read the integration from Port"))
     };
     let found = read().await?;
-    refuse_hosted(found.as_ref())?;
+    if let Some(refused) = hosted(found.as_ref()) {
+        return Err(refused);
+    }
 
     let created = found.is_none();
     let origin = origin(port, preparation, found.as_ref()).await?;
@@ -187,15 +189,17 @@ pub async fn foresee(
 ) -> Result<Foreseen, PrepareError> {
     let found = port.integration().await;
     let found = found.map_err(attempting("read the integration from Port"))?;
-    refuse_hosted(found.as_ref())?;
+    if let Some(refused) = hosted(found.as_ref()) {
+        return Err(refused);
+    }
     let origin = origin(port, preparation, found.as_ref()).await?;
-    let is_initialized =
-        |found: &Integration| found.are_port_resources_initialized == Some(true);
+    let is_initialized = |found: &Integration| found.are_port_resources_initialized == Some(true);
     let is_first = preparation.initialize && !found.as_ref().is_some_and(is_initialized);
     let makes = origin != Origin::Nobody && is_first;
     let stored = found.as_ref().map(|found| &found.config);
     let stored = stored.filter(|config| !is_empty(config));
-    let is_default_mapping = stored.is_none() && origin != Origin::Nobody && (makes || found.is_none());
+    let is_default_mapping =
+        stored.is_none() && origin != Origin::Nobody && (makes || found.is_none());
     let mapping = match stored {
         Some(mapping) => mapping.clone(),
         None if is_default_mapping => preparation.defaults.mapping.clone(),
@@ -214,15 +218,13 @@ pub async fn foresee(
     })
 }
 
-/// Port's own installations run there, and cannot run here as well.
-fn refuse_hosted(integration: Option<&Integration>) -> Result<(), PrepareError> {
-    let installed = integration.and_then(|integration| integration.installation_type.as_deref());
-    match installed.filter(|installed| installed.to_lowercase().starts_with("saas")) {
-        Some(installed) => Err(PrepareError::HostedByPort {
-            found: installed.to_owned(),
-        }),
-        None => Ok(()),
-    }
+/// Why it cannot run here, if it is one of Port's own installations: those run there.
+fn hosted(integration: Option<&Integration>) -> Option<PrepareError> {
+    let installed = integration?.installation_type.as_deref()?;
+    let is_hosted = installed.to_lowercase().starts_with("saas");
+    is_hosted.then(|| PrepareError::HostedByPort {
+        found: installed.to_owned(),
+    })
 }
 
 /// Who makes blueprints and mapping, once that is decided.

@@ -62,9 +62,7 @@ impl Sink {
         }
     }
 
-    pub(super) async fn relations(
-        &self,
-    ) -> Result<BTreeMap<String, BlueprintRelations>, ApiError> {
+    pub(super) async fn relations(&self) -> Result<BTreeMap<String, BlueprintRelations>, ApiError> {
         match self {
             Self::Port(port) => port.relations().await,
             Self::Draft(draft) => draft.relations().await,

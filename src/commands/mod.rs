@@ -5,6 +5,7 @@ mod events;
 mod history;
 mod incident_sync;
 mod logging;
+mod plan;
 mod progress_bar;
 mod reconcile;
 mod run;
@@ -30,6 +31,8 @@ pub enum Exit {
     NotStarted,
     /// A kind or some entities failed.
     Partly,
+    /// There is something to do, and whoever asked wants to know.
+    Pending,
     /// Ended by a signal, which is named by its number.
     Signalled(u8),
 }
@@ -53,6 +56,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::NotStarted => 2,
             Exit::Partly => 3,
+            Exit::Pending => 4,
             // As a shell counts it: 143 for SIGTERM, 130 for SIGINT.
             Exit::Signalled(signal) => signal.saturating_add(128),
         })
@@ -70,6 +74,7 @@ pub fn run(cli: Cli) -> Exit {
     };
     let exit = match cli.command {
         Command::Run(arguments) => runtime.block_on(run::run(arguments)),
+        Command::Plan(arguments) => runtime.block_on(plan::run(arguments)),
         Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
         Command::Events(arguments) => runtime.block_on(events::run(arguments)),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),

@@ -86,6 +86,15 @@ fn json(report: &Report) -> String {
 
 /// The report for people.
 fn told(report: &Report) -> String {
+    let mut text = steps(report);
+    if report.mode != Mode::Apply && report.count(Outcome::Planned) > 0 {
+        line(&mut text, "Nothing was changed: the mode is `plan`.");
+    }
+    text.trim_end().to_owned()
+}
+
+/// What would be done, or was, for people.
+pub(super) fn steps(report: &Report) -> String {
     let mut text = String::new();
     for page in &report.pages {
         tell_page(&mut text, page);
@@ -96,10 +105,7 @@ fn told(report: &Report) -> String {
     for problem in report.problems.iter().chain(&report.unknown_components) {
         line(&mut text, &format!("! {problem}"));
     }
-    if report.mode != Mode::Apply && report.count(Outcome::Planned) > 0 {
-        line(&mut text, "Nothing was changed: the mode is `plan`.");
-    }
-    text.trim_end().to_owned()
+    text
 }
 
 fn tell_page(text: &mut String, report: &PageReport) {

@@ -23,6 +23,7 @@ mod opsgenie;
 mod origins;
 mod outage;
 mod pagerduty;
+mod plan;
 mod port_resources;
 mod program;
 mod readme;

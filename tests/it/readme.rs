@@ -51,6 +51,7 @@ async fn its_help_blocks_are_those_of_the_program() {
     for arguments in [
         &["--help"][..],
         &["run", "--help"],
+        &["plan", "--help"],
         &["reconcile", "--help"],
         &["events", "--help"],
         &["sandbox", "--help"],
@@ -158,6 +159,7 @@ fn its_links_lead_somewhere() {
         "docs/incident-sync.md",
         "docs/mapping.md",
         "docs/operations.md",
+        "docs/plan.md",
     ] {
         let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
         documents.insert(name, std::fs::read_to_string(path).unwrap());

@@ -25,27 +25,25 @@
 
 mod changes;
 mod fields;
+mod questions;
 mod schema;
 mod state;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub use self::changes::{Action, Changes, EntityChange, FieldChange};
-use self::schema::{Refusal, Schema, section};
+use self::schema::{Refusal, Schema};
 use self::state::{Place, State};
 use crate::api::{
     ApiError, BlueprintRelations, BulkOutcome, EntityFailure, EntityName, Listed, PortClient,
-    RelatedEntity, Shown, UpsertOptions,
+    RelatedEntity, UpsertOptions,
 };
 use crate::catalog::order;
-
-/// Entities that one lookup names.
-const LOOKUP: usize = 50;
 
 /// Port's word for an entity that is not there.
 const NOT_FOUND: &str = "not_found";
@@ -59,6 +57,13 @@ pub struct Draft {
     state: Mutex<State>,
     /// What searches found, by blueprint and query.
     found: Mutex<HashMap<Place, Vec<String>>>,
+}
+
+/// What Port itself says of an entity.
+enum Verdict {
+    NotAsked,
+    Takes,
+    Refuses(EntityFailure),
 }
 
 /// An entity that is sent, once its searches are resolved.
@@ -118,8 +123,16 @@ impl Draft {
         let mut outcome = BulkOutcome::default();
         let mut state = self.state();
         for (index, sent) in sent.into_iter().enumerate() {
-            let name = sent.identifier.clone().unwrap_or_else(|_| "unknown".to_owned());
-            let verdict = verdicts.as_mut().map(|verdicts| verdicts.remove(&index));
+            let name = sent
+                .identifier
+                .clone()
+                .unwrap_or_else(|_| "unknown".to_owned());
+            let verdict = match &mut verdicts {
+                None => Verdict::NotAsked,
+                Some(refused) => refused
+                    .remove(&index)
+                    .map_or(Verdict::Takes, Verdict::Refuses),
+            };
             match write(&mut state, blueprint, &schema, sent, options, verdict) {
                 Ok(()) => outcome.stored.push(index),
                 Err(refusal) => outcome.failed.push(EntityFailure {
@@ -150,9 +163,7 @@ impl Draft {
         Ok(page)
     }
 
-    pub(super) async fn relations(
-        &self,
-    ) -> Result<BTreeMap<String, BlueprintRelations>, ApiError> {
+    pub(super) async fn relations(&self) -> Result<BTreeMap<String, BlueprintRelations>, ApiError> {
         let mut relations = self.port.relations().await?;
         for (blueprint, schema) in &*locked(&self.schemas) {
             if let Some(schema) = schema.as_ref().filter(|schema| !schema.is_in_port) {
@@ -176,7 +187,9 @@ impl Draft {
             known.is_none_or(|schema| schema.is_in_port)
         };
         let mut page = if is_in_port {
-            self.port.related_entities(blueprint, relations, of, from).await?
+            self.port
+                .related_entities(blueprint, relations, of, from)
+                .await?
         } else {
             Listed {
                 entities: Vec::new(),
@@ -231,146 +244,6 @@ impl Draft {
         Ok(())
     }
 
-    /// The blueprint, if it is there or would be.
-    async fn schema(&self, blueprint: &str) -> Result<Option<Arc<Schema>>, ApiError> {
-        if let Some(known) = locked(&self.schemas).get(blueprint) {
-            return Ok(known.clone());
-        }
-        // Two that ask at the same time learn the same.
-        let definition = self.port.blueprint(blueprint).await?;
-        let schema = definition.map(|definition| Arc::new(Schema::new(definition, true)));
-        locked(&self.schemas).insert(blueprint.to_owned(), schema.clone());
-        Ok(schema)
-    }
-
-    /// What is sent, with what its searches find now.
-    async fn resolved(&self, blueprint: &str, body: &Bytes) -> Result<Sent, ApiError> {
-        // It was written here.
-        let mut entity: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
-        let identifier = match entity.remove("identifier") {
-            Some(Value::String(identifier)) => Ok(identifier),
-            Some(query @ Value::Object(_)) => {
-                let found = self.found(blueprint, &query).await?;
-                match found.as_slice() {
-                    [only] => Ok(only.clone()),
-                    [] => Err(Refusal::not_found("the search finds no entity".to_owned())),
-                    several => {
-                        let message = format!("the search finds {} entities", several.len());
-                        Err(Refusal::invalid(message))
-                    }
-                }
-            }
-            _ => Err(Refusal::invalid("it has no identifier".to_owned())),
-        };
-        if let Some(query @ Value::Object(_)) = entity.get("team") {
-            let teams = self.found("_team", query).await?;
-            entity.insert("team".to_owned(), teams.into());
-        }
-        let searching: Vec<(String, Value)> = section(&entity, "relations")
-            .filter(|(_, value)| has_search(value))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        if !searching.is_empty()
-            && let Some(schema) = self.schema(blueprint).await?
-        {
-            for (name, value) in searching {
-                let targets = self.related(&schema, &name, value).await?;
-                entity["relations"][&name] = targets;
-            }
-        }
-        Ok(Sent { identifier, entity })
-    }
-
-    /// A relation without its searches.
-    async fn related(&self, schema: &Schema, name: &str, value: Value) -> Result<Value, ApiError> {
-        let Some(target) = schema.shape.target(name) else {
-            return Ok(value);
-        };
-        let members = match value {
-            Value::Array(members) => members,
-            only => vec![only],
-        };
-        let mut targets = Vec::new();
-        for member in members {
-            if member.is_object() {
-                let found = self.found(target, &member).await?;
-                targets.extend(found.into_iter().map(Value::String));
-            } else {
-                targets.push(member);
-            }
-        }
-        Ok(if schema.shape.is_to_many(name) == Some(true) {
-            targets.into()
-        } else {
-            targets.into_iter().next().unwrap_or_default()
-        })
-    }
-
-    /// The entities of a blueprint that a search finds now.
-    async fn found(&self, blueprint: &str, query: &Value) -> Result<Vec<String>, ApiError> {
-        let key = (blueprint.to_owned(), query.to_string());
-        if let Some(known) = locked(&self.found).get(&key) {
-            return Ok(known.clone());
-        }
-        let entities = self
-            .port
-            .entities_passing(blueprint, query, &Shown::default())
-            .await?;
-        let names = entities.iter().filter_map(|entity| entity["identifier"].as_str());
-        let names: Vec<String> = names.map(str::to_owned).collect();
-        locked(&self.found).insert(key, names.clone());
-        Ok(names)
-    }
-
-    /// Looks up what Port has of these entities, and whether it has what they relate to.
-    async fn look_up(
-        &self,
-        blueprint: &str,
-        schema: &Schema,
-        sent: &[Sent],
-    ) -> Result<(), ApiError> {
-        let (mut own, mut targets) = (BTreeSet::new(), BTreeSet::<Place>::new());
-        {
-            let state = self.state();
-            for Sent { identifier, entity } in sent {
-                if let Ok(identifier) = identifier {
-                    let place = (blueprint.to_owned(), identifier.clone());
-                    if schema.is_in_port && state.is_unknown(&place) {
-                        own.insert(identifier.as_str());
-                    }
-                }
-                for (relation, value) in section(entity, "relations") {
-                    let Some(target) = schema.shape.target(relation) else {
-                        continue;
-                    };
-                    let places = order::targets(value).map(|id| (target.to_owned(), id.to_owned()));
-                    targets.extend(places.filter(|place| state.is_unknown_target(place)));
-                }
-            }
-        }
-        let whole = Shown {
-            all: true,
-            ..Shown::default()
-        };
-        let own: Vec<&str> = own.into_iter().collect();
-        for group in own.chunks(LOOKUP) {
-            let found = self.port.entities_passing(blueprint, &named(group), &whole).await?;
-            self.state().take_entities(blueprint, group, &found);
-        }
-        let mut by_blueprint: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (blueprint, identifier) in &targets {
-            by_blueprint.entry(blueprint).or_default().push(identifier);
-        }
-        for (blueprint, names) in by_blueprint {
-            for group in names.chunks(LOOKUP) {
-                let shown = Shown::default();
-                let found = self.port.entities_passing(blueprint, &named(group), &shown).await?;
-                self.state().take_targets(blueprint, group, &found);
-            }
-        }
-        Ok(())
-    }
-
     /// What Port itself would refuse of these, by their places; none if it is not to
     /// be asked, or does not have the blueprint yet.
     async fn verdicts(
@@ -387,8 +260,14 @@ impl Draft {
             validation_only: true,
             ..options.clone()
         };
-        let outcome = self.port.upsert_entities(blueprint, bodies, &options).await?;
-        let failed = outcome.failed.into_iter().map(|failed| (failed.index, failed));
+        let outcome = self
+            .port
+            .upsert_entities(blueprint, bodies, &options)
+            .await?;
+        let failed = outcome
+            .failed
+            .into_iter()
+            .map(|failed| (failed.index, failed));
         Ok(Some(failed.collect()))
     }
 
@@ -397,29 +276,32 @@ impl Draft {
     }
 }
 
-/// Writes an entity, unless it would be refused. `verdict`: what Port says of it, if it
-/// was asked.
+/// Writes an entity, unless it would be refused.
 fn write(
     state: &mut State,
     blueprint: &str,
     schema: &Schema,
     sent: Sent,
     options: &UpsertOptions,
-    verdict: Option<Option<EntityFailure>>,
+    verdict: Verdict,
 ) -> Result<(), Refusal> {
-    let Sent { identifier, entity } = sent;
+    let Sent {
+        identifier,
+        mut entity,
+    } = sent;
     let place = (blueprint.to_owned(), identifier?);
     let missing = state.missing_targets(&place, &schema.shape, &entity);
     let has_new = state.has_new(&schema.shape, &entity);
     let checked = schema.check(&entity);
+    schema.bring_to_form(&mut entity);
     let fields = state.composed(&place, &Value::Object(entity), options.merge);
     let foreseen = checked.and_then(|()| schema.check_whole(&fields));
     match verdict {
-        None => foreseen?,
+        Verdict::NotAsked => foreseen?,
+        Verdict::Takes => {}
         // What the draft would have made by then, Port cannot know of.
-        Some(Some(failed)) if failed.code == NOT_FOUND && has_new => {}
-        Some(Some(failed)) => return Err(said(failed)),
-        Some(None) => {}
+        Verdict::Refuses(failed) if failed.code == NOT_FOUND && has_new => {}
+        Verdict::Refuses(failed) => return Err(said(failed)),
     }
     if let Some((blueprint, target)) = missing.first()
         && !options.create_missing_related_entities
@@ -433,7 +315,11 @@ fn write(
 
 /// A refusal in Port's own words.
 fn said(failed: EntityFailure) -> Refusal {
-    let code = if failed.code == NOT_FOUND { NOT_FOUND } else { "refused" };
+    let code = if failed.code == NOT_FOUND {
+        NOT_FOUND
+    } else {
+        "refused"
+    };
     let message = if failed.message.is_empty() {
         failed.code
     } else {
@@ -452,18 +338,6 @@ fn relates(entity: &RelatedEntity, relations: &[&str], identifier: &str) -> bool
     };
     let mut leading = relations.iter().filter_map(|name| values.get(*name));
     leading.any(|value| order::targets(value).any(|target| target == identifier))
-}
-
-fn has_search(value: &Value) -> bool {
-    match value {
-        Value::Array(members) => members.iter().any(Value::is_object),
-        only => only.is_object(),
-    }
-}
-
-/// A rule that entities of these names pass.
-fn named(identifiers: &[&str]) -> Value {
-    json!({"property": "$identifier", "operator": "in", "value": identifiers})
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -87,6 +87,25 @@ impl Schema {
         Ok(())
     }
 
+    /// Brings what fits to the form in which Port shows it: what may be several is a
+    /// list, though it was sent as one.
+    pub(super) fn bring_to_form(&self, entity: &mut Map<String, Value>) {
+        let listed = |value: &mut Value| {
+            if value.is_string() {
+                *value = Value::Array(vec![value.take()]);
+            }
+        };
+        if let Some(team) = entity.get_mut("team") {
+            listed(team);
+        }
+        let relations = entity.get_mut("relations").and_then(Value::as_object_mut);
+        for (name, value) in relations.into_iter().flatten() {
+            if self.shape.is_to_many(name) == Some(true) {
+                listed(value);
+            }
+        }
+    }
+
     /// Whether nothing that is required would be missing.
     pub(super) fn check_whole(&self, entity: &Fields) -> Result<(), Refusal> {
         let properties = self.definition["schema"]["required"].as_array();
@@ -210,9 +229,18 @@ mod tests {
     #[test]
     fn what_is_required_has_to_be_there_in_the_end() {
         let table = [
-            (json!({"properties": {"name": "a"}, "relations": {"one": "x"}}), true),
-            (json!({"properties": {"name": null}, "relations": {"one": "x"}}), false),
-            (json!({"properties": {"name": "a"}, "relations": {"one": []}}), false),
+            (
+                json!({"properties": {"name": "a"}, "relations": {"one": "x"}}),
+                true,
+            ),
+            (
+                json!({"properties": {"name": null}, "relations": {"one": "x"}}),
+                false,
+            ),
+            (
+                json!({"properties": {"name": "a"}, "relations": {"one": []}}),
+                false,
+            ),
         ];
         for (entity, fits) in table {
             let checked = schema().check_whole(&Fields::of(&entity));

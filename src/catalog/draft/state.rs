@@ -68,7 +68,9 @@ impl State {
     pub(super) fn take_entities(&mut self, blueprint: &str, asked: &[&str], found: &[Value]) {
         for identifier in asked {
             let place = (blueprint.to_owned(), (*identifier).to_owned());
-            let entity = found.iter().find(|entity| entity["identifier"] == *identifier);
+            let entity = found
+                .iter()
+                .find(|entity| entity["identifier"] == *identifier);
             self.looked_up.insert(place, entity.map(Fields::of));
         }
     }
@@ -102,12 +104,7 @@ impl State {
         shape: &Shape,
         entity: &Map<String, Value>,
     ) -> Vec<Place> {
-        let targets = section(entity, "relations").flat_map(|(relation, value)| {
-            let blueprint = shape.target(relation);
-            let targets = order::targets(value);
-            targets.filter_map(move |target| Some((blueprint?.to_owned(), target.to_owned())))
-        });
-        targets
+        targets_of(shape, entity)
             .filter(|target| target != place && self.exists(target) != Some(true))
             .collect()
     }
@@ -135,17 +132,14 @@ impl State {
 
     /// Whether the entity would have been written.
     pub(super) fn is_written(&self, place: &Place) -> bool {
-        self.drafted(place).is_some_and(|drafted| drafted.now.is_some())
+        self.drafted(place)
+            .is_some_and(|drafted| drafted.now.is_some())
     }
 
-    /// Whether anything of these would be there only because of this draft.
+    /// Whether anything that the entity relates to would be there only because of this
+    /// draft.
     pub(super) fn has_new(&self, shape: &Shape, entity: &Map<String, Value>) -> bool {
-        let mut targets = section(entity, "relations").flat_map(|(relation, value)| {
-            let blueprint = shape.target(relation);
-            let targets = order::targets(value);
-            targets.filter_map(move |target| Some((blueprint?.to_owned(), target.to_owned())))
-        });
-        targets.any(|target| {
+        targets_of(shape, entity).any(|target| {
             let drafted = self.drafted(&target);
             drafted.is_some_and(|drafted| drafted.before.is_none() && drafted.now.is_some())
         })
@@ -160,7 +154,10 @@ impl State {
         let leading = self.relations.iter().map(|(blueprint, relations)| {
             let leads = |to: &Option<String>| to.as_deref().is_none_or(|to| to == target);
             let names = relations.iter().filter(|(_, to)| leads(to));
-            (blueprint.clone(), names.map(|(name, _)| name.clone()).collect())
+            (
+                blueprint.clone(),
+                names.map(|(name, _)| name.clone()).collect(),
+            )
         });
         leading
             .filter(|(_, names): &(String, Vec<String>)| !names.is_empty())
@@ -214,7 +211,10 @@ impl State {
         let mut level = BTreeMap::from([(blueprint.to_owned(), BTreeSet::new())]);
         for identifier in identifiers {
             self.remove(blueprint, identifier, None);
-            level.entry(blueprint.to_owned()).or_default().insert(identifier.clone());
+            level
+                .entry(blueprint.to_owned())
+                .or_default()
+                .insert(identifier.clone());
         }
         while !level.is_empty() {
             let mut next: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -306,6 +306,18 @@ impl State {
         }
         changes
     }
+}
+
+/// What an entity relates to, as far as it is known where that leads.
+pub(super) fn targets_of(
+    shape: &Shape,
+    entity: &Map<String, Value>,
+) -> impl Iterator<Item = Place> {
+    section(entity, "relations").flat_map(|(relation, value)| {
+        let blueprint = shape.target(relation);
+        let targets = order::targets(value);
+        targets.filter_map(move |target| Some((blueprint?.to_owned(), target.to_owned())))
+    })
 }
 
 /// Whether any of these relations leads to any of these entities.

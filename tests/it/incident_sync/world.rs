@@ -34,7 +34,7 @@ pub(crate) struct World {
 impl World {
     /// A page whose components are all operational, and nobody on call has
     /// anything to do.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_at(Clock::fixed("2026-03-02T09:00:00Z".parse().unwrap())).await
     }
 

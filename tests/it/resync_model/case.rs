@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use crate::catalog::{Catalog, Place};
 use crate::installed::resource;
 
-pub(super) const KINDS: [&str; 3] = ["component", "component_group", "incident"];
+pub(crate) const KINDS: [&str; 3] = ["component", "component_group", "incident"];
 
 /// Each relates to the next one; the last to none.
-pub(super) const BLUEPRINTS: [&str; 3] = ["alpha", "beta", "gamma"];
+pub(crate) const BLUEPRINTS: [&str; 3] = ["alpha", "beta", "gamma"];
 
 /// Few, so that several objects and resource configs meet in one entity.
 const KEYS: [&str; 6] = ["k0", "k1", "k2", "k3", "k4", "k5"];
@@ -23,34 +23,34 @@ const FIELDS: [&str; 4] = ["title", "a", "b", "next"];
 
 /// One resource config.
 #[derive(Clone, Debug)]
-pub(super) struct Config {
-    pub(super) kind: &'static str,
-    pub(super) blueprint: usize,
+pub(crate) struct Config {
+    pub(crate) kind: &'static str,
+    pub(crate) blueprint: usize,
     /// Leaves out objects of one name.
-    pub(super) is_selective: bool,
-    pub(super) fields: Vec<&'static str>,
+    pub(crate) is_selective: bool,
+    pub(crate) fields: Vec<&'static str>,
     /// Tells its values from those of others.
     mark: char,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Case {
-    pub(super) configs: Vec<Config>,
-    pub(super) merge: bool,
-    pub(super) create_missing: bool,
-    pub(super) delete_dependents: bool,
-    pub(super) threshold: f64,
+pub(crate) struct Case {
+    pub(crate) configs: Vec<Config>,
+    pub(crate) merge: bool,
+    pub(crate) create_missing: bool,
+    pub(crate) delete_dependents: bool,
+    pub(crate) threshold: f64,
 }
 
 /// What happens to a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Incident {
+pub(crate) enum Incident {
     Refused,
     SelectorFails,
 }
 
 impl Case {
-    pub(super) fn draw(chance: &mut Rng) -> Self {
+    pub(crate) fn draw(chance: &mut Rng) -> Self {
         let configs = (0..chance.u8(1..=4))
             .map(|number| Config {
                 kind: KINDS[chance.usize(..KINDS.len())],
@@ -70,7 +70,7 @@ impl Case {
     }
 
     /// The mapping, with this kind's selector failing on one of its objects.
-    pub(super) fn mapping(&self, failing: Option<&str>) -> Value {
+    pub(crate) fn mapping(&self, failing: Option<&str>) -> Value {
         let resources: Vec<Value> = self
             .configs
             .iter()
@@ -92,7 +92,7 @@ impl Case {
     /// What the mapping makes of these objects, on top of what is in Port. Of
     /// several that meet in one entity, the later resource config wins, and
     /// within one the later object.
-    pub(super) fn desired(&self, objects: &Objects, before: &Catalog) -> Catalog {
+    pub(crate) fn desired(&self, objects: &Objects, before: &Catalog) -> Catalog {
         let mut desired = Catalog::new();
         for config in &self.configs {
             for object in &objects[config.kind] {
@@ -111,7 +111,7 @@ impl Case {
 
     /// What any of the objects relates to, though a later one may have replaced
     /// what it made.
-    pub(super) fn targets(&self, objects: &Objects) -> BTreeSet<Place> {
+    pub(crate) fn targets(&self, objects: &Objects) -> BTreeSet<Place> {
         let mut targets = BTreeSet::new();
         for config in &self.configs {
             let Some(blueprint) = BLUEPRINTS.get(config.blueprint + 1) else {
@@ -130,7 +130,7 @@ impl Case {
     }
 
     /// Takes away the targets that nothing maps, where Port would refuse them.
-    pub(super) fn leave_no_target_out(&self, objects: &mut Objects) {
+    pub(crate) fn leave_no_target_out(&self, objects: &mut Objects) {
         if self.create_missing {
             return;
         }
@@ -150,11 +150,11 @@ impl Case {
 }
 
 impl Config {
-    pub(super) fn selects(&self, object: &Value) -> bool {
+    pub(crate) fn selects(&self, object: &Value) -> bool {
         !(self.is_selective && object["name"] == NAMES[1])
     }
 
-    pub(super) fn place(&self, object: &Value) -> Place {
+    pub(crate) fn place(&self, object: &Value) -> Place {
         let key = object["key"].as_str().unwrap().to_owned();
         (BLUEPRINTS[self.blueprint].to_owned(), key)
     }
@@ -223,9 +223,9 @@ fn nothing((blueprint, identifier): &Place) -> Value {
 }
 
 /// By kind, in the order in which they are listed.
-pub(super) type Objects = BTreeMap<&'static str, Vec<Value>>;
+pub(crate) type Objects = BTreeMap<&'static str, Vec<Value>>;
 
-pub(super) fn draw_objects(chance: &mut Rng) -> Objects {
+pub(crate) fn draw_objects(chance: &mut Rng) -> Objects {
     let mut objects = Objects::new();
     for kind in KINDS {
         let some = (0..chance.usize(1..=6)).map(|number| draw_object(chance, kind, number));
@@ -251,7 +251,7 @@ fn draw_object(chance: &mut Rng, kind: &str, number: usize) -> Value {
 }
 
 /// Changes, removes and adds some objects.
-pub(super) fn change_objects(chance: &mut Rng, objects: &mut Objects) {
+pub(crate) fn change_objects(chance: &mut Rng, objects: &mut Objects) {
     for (kind, of_kind) in objects.iter_mut() {
         for number in (0..of_kind.len()).rev() {
             match chance.u8(..8) {

@@ -10,7 +10,7 @@
 //!   and of this installation's else only what somebody still relates to.
 //! - A run without changes writes nothing.
 
-mod case;
+pub(crate) mod case;
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ use crate::program::{Outcome, portolan, small_sandbox};
 const CASES: u64 = 40;
 
 /// The User-Agent of another installation.
-const SOMEBODY_ELSE: &str = "port-ocean/statuspage/0.2.98/somebody-else/exporter";
+pub(crate) const SOMEBODY_ELSE: &str = "port-ocean/statuspage/0.2.98/somebody-else/exporter";
 
 /// Everything that a law needs to know of one run.
 struct Run {
@@ -44,7 +44,7 @@ struct Run {
     written: BTreeSet<Place>,
 }
 
-async fn port() -> Sandbox {
+pub(crate) async fn port() -> Sandbox {
     let sandbox = small_sandbox().await;
     for (place, name) in BLUEPRINTS.iter().enumerate().rev() {
         let next = BLUEPRINTS.get(place + 1).map(|next| ("next", *next));
@@ -63,12 +63,13 @@ fn own(sandbox: &Sandbox, catalog: &Catalog) -> BTreeSet<Place> {
     catalog.keys().filter(is_own).cloned().collect()
 }
 
-async fn run(
+/// The company as it is now, and what happens to those who read it.
+pub(crate) fn arrange(
     sandbox: &Sandbox,
     case: &Case,
     objects: &Objects,
     mishap: Option<(&'static str, Incident)>,
-) -> Run {
+) {
     sandbox.statuspage.clear();
     sandbox
         .statuspage
@@ -95,6 +96,15 @@ async fn run(
         ),
     }
     sandbox.port.set_mapping(case.mapping(failing));
+}
+
+async fn run(
+    sandbox: &Sandbox,
+    case: &Case,
+    objects: &Objects,
+    mishap: Option<(&'static str, Incident)>,
+) -> Run {
+    arrange(sandbox, case, objects, mishap);
     let before = catalog(sandbox);
     let own_before = own(sandbox, &before);
     sandbox.clear_requests();
