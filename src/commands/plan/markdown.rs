@@ -38,7 +38,7 @@ pub(super) fn told(document: &Document) -> String {
         let title = format!("Status pages: {} to do", summary.incidents);
         comment.block(&title, "text", steps.lines().map(str::to_owned));
     }
-    comment.text.trim_end().to_owned()
+    comment.end()
 }
 
 fn overview(comment: &mut Comment, plan: &CatalogPlan) {
@@ -114,6 +114,8 @@ fn details(comment: &mut Comment, plan: &CatalogPlan) {
 struct Comment {
     text: String,
     length: usize,
+    /// Blocks for which there was no room at all.
+    left_out: usize,
 }
 
 impl Comment {
@@ -123,11 +125,22 @@ impl Comment {
         writeln!(self.text, "{line}").unwrap_or_default();
     }
 
+    /// The text, and what is missing of it.
+    fn end(mut self) -> String {
+        match self.left_out {
+            0 => {}
+            1 => self.line("1 more block is left out as well."),
+            several => self.line(&format!("{several} more blocks are left out as well.")),
+        }
+        self.text.trim_end().to_owned()
+    }
+
     /// Folded lines, as many as there is room for.
     fn block(&mut self, title: &str, language: &str, lines: impl Iterator<Item = String>) {
         /// What begins and ends a block, and says that something is missing.
         const AROUND: usize = 400;
-        if self.length + AROUND > LONGEST {
+        if self.length + 2 * AROUND > LONGEST {
+            self.left_out += 1;
             return;
         }
         self.line(&format!("<details><summary>{title}</summary>"));
@@ -182,7 +195,7 @@ mod tests {
             let lines = (0..10_000).map(|line| format!("+ create thing/{number}-{line}"));
             comment.block("<code>thing</code>", "diff", lines);
         }
-        let text = comment.text;
+        let text = comment.end();
 
         assert!(text.chars().count() <= LONGEST, "{}", text.chars().count());
         assert_eq!(text.matches("more lines are left out").count(), 1);
@@ -191,6 +204,7 @@ mod tests {
             text.matches("</details>").count()
         );
         assert_eq!(text.matches("```").count() % 2, 0);
+        assert!(text.ends_with("4 more blocks are left out as well."));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::program::{Outcome, portolan, portolan_in, small_sandbox, with, withou
 /// This installation, in an earlier version.
 const OURS: &str = "port-ocean/statuspage/0.0.1/portolan-sandbox/exporter";
 
-fn parts() -> Value {
+pub(super) fn parts() -> Value {
     resource(
         "component",
         &json!({
@@ -22,14 +22,14 @@ fn parts() -> Value {
     )
 }
 
-fn pages() -> Value {
+pub(super) fn pages() -> Value {
     resource(
         "statuspage",
         &json!({"identifier": ".id", "blueprint": "\"page\"", "title": ".name"}),
     )
 }
 
-fn mapping(resources: &[Value]) -> Value {
+pub(super) fn mapping(resources: &[Value]) -> Value {
     json!({
         "enableMergeEntity": true, "deleteDependentEntities": true,
         "createMissingRelatedEntities": false, "entityDeletionThreshold": 0.9,
@@ -39,7 +39,7 @@ fn mapping(resources: &[Value]) -> Value {
 
 /// A page with three components, all of which are in Port; one of them is renamed, one
 /// new, and one gone since.
-async fn company() -> (Sandbox, Vec<(String, String)>) {
+pub(super) async fn company() -> (Sandbox, Vec<(String, String)>) {
     let sandbox = small_sandbox().await;
     sandbox.statuspage.clear();
     sandbox
@@ -61,7 +61,7 @@ async fn company() -> (Sandbox, Vec<(String, String)>) {
     (sandbox, environment)
 }
 
-fn component(sandbox: &Sandbox, id: &str, fields: &Value) {
+pub(super) fn component(sandbox: &Sandbox, id: &str, fields: &Value) {
     let mut component = json!({
         "id": id, "page_id": "page", "group": false, "name": id, "status": "operational",
         "size": 1,

@@ -1,6 +1,7 @@
 //! What `portolan plan` says is what the next resync does, and it writes nothing.
 
 mod cases;
+mod doubts;
 mod incidents;
 mod model;
 
