@@ -412,6 +412,43 @@ async fn a_first_start_is_planned_with_the_default_mapping_and_blueprints() {
 }
 
 #[tokio::test]
+async fn a_start_that_may_not_create_blueprints_is_planned_without_them() {
+    let sandbox = small_sandbox().await;
+    let environment = sandbox.environment_for(SourceName::Statuspage);
+    let environment = with(environment, "OCEAN__INITIALIZE_PORT_RESOURCES", "false");
+
+    let planned = plan(&sandbox, &[], &environment).await;
+
+    assert_eq!(planned.catalog()["blueprints"], json!([]));
+    assert_eq!(planned.told(), [""; 0]);
+    let refused = &planned.catalog()["kinds"][0]["refusals"][0]["reason"];
+    assert_eq!(
+        refused,
+        "Port would answer 404: there is no blueprint `statuspage`"
+    );
+    resync_as_planned(&sandbox, &planned, &environment)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_integration_that_port_hosts_itself_is_not_planned_here() {
+    let (sandbox, environment) = company().await;
+    sandbox.port.insert_integration(
+        portolan::sandbox::IDENTIFIER,
+        &json!({"installationType": "SaasOauth2"}),
+    );
+
+    let refused = told(&sandbox, &["plan"], &environment).await.expect_code(2);
+
+    assert!(
+        refused.logged("ERROR")[0].contains("hosted by Port"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test]
 async fn without_the_right_to_begin_it_does_not_start() {
     let (sandbox, environment) = company().await;
     let wrong = with(environment.clone(), "OCEAN__PORT__CLIENT_SECRET", "wrong");

@@ -97,6 +97,18 @@ impl Planned {
         entities.map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// What would be fetched, filtered, mapped and fail of each kind.
+    fn kinds(&self) -> Vec<[u64; 4]> {
+        let kinds = self.catalog()["kinds"].as_array().unwrap().iter();
+        kinds
+            .map(|kind| {
+                let count = |name: &str| kind[name].as_u64().unwrap();
+                let failed = count("unmappable") + count("refused");
+                [count("fetched"), count("filtered"), count("mapped"), failed]
+            })
+            .collect()
+    }
+
     /// `create part/c1`, for each.
     fn told(&self) -> Vec<String> {
         let told = self.entities().iter().map(|change| {
@@ -111,44 +123,9 @@ impl Planned {
         told.collect()
     }
 
-    /// The catalog as it is after everything that was planned. Fails where a field is
-    /// not what the plan says that it was.
+    /// The catalog as it is after everything that was planned.
     fn foretold(&self, before: &Catalog) -> Result<Catalog, String> {
-        let mut after = before.clone();
-        for change in self.entities() {
-            let text = |member: &str| change[member].as_str().unwrap().to_owned();
-            let place: Place = (text("blueprint"), text("identifier"));
-            let known = after.remove(&place);
-            let is_known = known.is_some();
-            let mut entity = match (text("action").as_str(), known) {
-                ("delete", Some(_)) => continue,
-                ("create", None) => json!({
-                    "identifier": place.1, "title": null, "icon": null, "blueprint": place.0,
-                    "team": [], "properties": {}, "relations": {},
-                }),
-                ("change", Some(entity)) => entity,
-                (action, _) => return Err(format!("{action} {place:?}, and known: {is_known}")),
-            };
-            for field in change["fields"].as_array().into_iter().flatten() {
-                let name = field["field"].as_str().unwrap();
-                let (section, name) = name.split_once('.').unwrap_or(("", name));
-                let members = match section {
-                    "" => entity.as_object_mut().unwrap(),
-                    section => entity[section].as_object_mut().unwrap(),
-                };
-                let old = members.get(name).cloned().unwrap_or_default();
-                let sorted = |value: &Value| as_set(value, section);
-                if old != sorted(&field["old"]) {
-                    return Err(format!("{place:?}: {field}, and it was {old}"));
-                }
-                match sorted(&field["new"]) {
-                    Value::Null if !section.is_empty() => drop(members.shift_remove(name)),
-                    new => drop(members.insert(name.to_owned(), new)),
-                }
-            }
-            after.insert(place, entity);
-        }
-        Ok(after)
+        foretold(self.entities(), before)
     }
 
     /// Blueprint, how many would be kept and how many withheld.
@@ -163,6 +140,45 @@ impl Planned {
         }
         left
     }
+}
+
+/// The catalog after these changes. Fails where a field is not what they say that it was.
+pub(crate) fn foretold(changes: &[Value], before: &Catalog) -> Result<Catalog, String> {
+    let mut after = before.clone();
+    for change in changes {
+        let text = |member: &str| change[member].as_str().unwrap().to_owned();
+        let place: Place = (text("blueprint"), text("identifier"));
+        let known = after.remove(&place);
+        let is_known = known.is_some();
+        let mut entity = match (text("action").as_str(), known) {
+            ("delete", Some(_)) => continue,
+            ("create", None) => json!({
+                "identifier": place.1, "title": null, "icon": null, "blueprint": place.0,
+                "team": [], "properties": {}, "relations": {},
+            }),
+            ("change", Some(entity)) => entity,
+            (action, _) => return Err(format!("{action} {place:?}, and known: {is_known}")),
+        };
+        for field in change["fields"].as_array().into_iter().flatten() {
+            let name = field["field"].as_str().unwrap();
+            let (section, name) = name.split_once('.').unwrap_or(("", name));
+            let members = match section {
+                "" => entity.as_object_mut().unwrap(),
+                section => entity[section].as_object_mut().unwrap(),
+            };
+            let old = members.get(name).cloned().unwrap_or_default();
+            let sorted = |value: &Value| as_set(value, section);
+            if old != sorted(&field["old"]) {
+                return Err(format!("{place:?}: {field}, and it was {old}"));
+            }
+            match sorted(&field["new"]) {
+                Value::Null if !section.is_empty() => drop(members.shift_remove(name)),
+                new => drop(members.insert(name.to_owned(), new)),
+            }
+        }
+        after.insert(place, entity);
+    }
+    Ok(after)
 }
 
 /// A relation to many is a set, and to nobody is none.
@@ -217,6 +233,19 @@ async fn resync_as_planned(
             "planned to leave {:?}, and left {:?}",
             planned.left(),
             left(&outcome)
+        ));
+    }
+    // How many objects count as written depends on which of them meet in a request.
+    let mut done: Vec<[u64; 4]> = outcome
+        .summary()
+        .into_iter()
+        .map(|(_, [fetched, filtered, mapped, _, _, failed])| [fetched, filtered, mapped, failed])
+        .collect();
+    done.truncate(done.len().saturating_sub(1));
+    if planned.kinds() != done {
+        return Err(format!(
+            "planned {:?} of each kind, and did {done:?}",
+            planned.kinds()
         ));
     }
     if planned.outcome.code != outcome.code {

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan::api::{PortClient, UpsertOptions};
-use portolan::catalog::{MappedEntities, RecentWrites, ToWrite, WriteLimits, Writer, Written};
+use portolan::catalog::{
+    Draft, MappedEntities, RecentWrites, Sink, ToWrite, WriteLimits, Writer, Written,
+};
 use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::{IntegrationSettings, OutboundSettings, PortSettings, ProxySettings};
 use proptest::prelude::*;
@@ -26,7 +28,9 @@ use self::case::{
     BLUEPRINTS, Case, FIRST_PROPERTY, FIRST_RELATION, Fault, ICON, IDENTIFIERS, Object, TITLE,
     cases, fields_of,
 };
+use crate::catalog::catalog;
 use crate::installed::blueprint;
+use crate::plan::foretold;
 use crate::program::small_sandbox;
 
 const CASES: u32 = 60;
@@ -101,14 +105,14 @@ async fn write(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Writ
 async fn write_over(sandbox: &Sandbox, client: &PortClient, case: &Case) -> (Vec<Written>, u64) {
     sandbox.port.clear_faults();
     sandbox.port.clear_requests();
-    let ((written, _), settled) = write_all(sandbox, client, case).await;
+    let ((written, _), settled) = write_all(sandbox, client.clone(), case).await;
     (written, settled)
 }
 
 /// The same with what the writer remembers, and the faults that there are.
 async fn write_all(
     sandbox: &Sandbox,
-    client: &PortClient,
+    sink: impl Into<Sink>,
     case: &Case,
 ) -> ((Vec<Written>, MappedEntities), u64) {
     for (blueprint, fault) in &case.faults {
@@ -125,7 +129,7 @@ async fn write_all(
 
     let stored = Arc::new(AtomicU64::new(0));
     let writer = Writer::new(
-        client.clone(),
+        sink,
         UpsertOptions {
             merge: case.merge,
             create_missing_related_entities: case.create_missing,
@@ -308,6 +312,68 @@ fn port_holds_what_a_sequential_writer_would_leave() {
     }
 }
 
+/// Writes into a draft, then into Port, over what is there. None where something was
+/// refused: which of the objects that meet in an entity Port saw before depends on the
+/// requests they came in.
+async fn check_draft(
+    sandbox: &Sandbox,
+    client: &PortClient,
+    case: &Case,
+) -> Result<Option<usize>, TestCaseError> {
+    let case = Case {
+        faults: Vec::new(),
+        ..case.clone()
+    };
+    let before = catalog(sandbox);
+    sandbox.port.clear_requests();
+    let draft = Arc::new(Draft::new(client.clone(), false, &[]));
+    let drafted = write_all(sandbox, Sink::Draft(Arc::clone(&draft)), &case).await;
+    prop_assert_eq!(sandbox.port.requested(&Matcher::post(BULK)), 0);
+    prop_assert_eq!(&catalog(sandbox), &before);
+
+    let written = write_all(sandbox, client.clone(), &case).await;
+    let counts = drafted.0.0.iter().chain(&written.0.0);
+    if counts.into_iter().any(|counts| counts.refused > 0) {
+        return Ok(None);
+    }
+    let changes = serde_json::to_value(draft.changes()).unwrap();
+    let changes = changes["entities"].as_array().unwrap();
+    let expected = foretold(changes, &before).map_err(TestCaseError::fail)?;
+    prop_assert_eq!(catalog(sandbox), expected);
+    Ok(Some(changes.len()))
+}
+
+#[test]
+fn what_is_written_into_a_draft_is_what_the_writer_leaves_in_port() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (sandbox, client) = runtime.block_on(port());
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let changes = AtomicU64::new(0);
+    let outcome = runner.run(&cases(), |case| {
+        // What earlier cases left is what there is to change.
+        let found = runtime.block_on(check_draft(&sandbox, &client, &case))?;
+        changes.fetch_add(found.unwrap_or_default() as u64, Ordering::Relaxed);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    let changes = changes.into_inner();
+    assert!(
+        changes > 20,
+        "{changes} changes are too few to say anything"
+    );
+}
+
 /// An object without a null or a target that is not there.
 fn object(config: usize, blueprint: usize, identifier: usize) -> Object {
     Object {
@@ -446,7 +512,7 @@ async fn what_port_creates_for_a_relation_was_not_there_before() {
         1,
     );
 
-    let (written, mapped) = write_all(&sandbox, &client, &case).await.0;
+    let (written, mapped) = write_all(&sandbox, client.clone(), &case).await.0;
 
     assert_eq!(written[1].stored, 1);
     assert_eq!(mapped.rewritten_in_all(), 0);
