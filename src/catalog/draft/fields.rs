@@ -1,7 +1,7 @@
 //! The fields of an entity as a draft keeps them: by name, and only those that have
 //! a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::RandomState;
 
 use serde_json::{Map, Value};
@@ -51,8 +51,7 @@ impl Fields {
     /// blueprint does not have, nobody is ever shown.
     pub(super) fn changed_to(&self, after: &Self, shape: &Shape) -> Vec<FieldChange> {
         let hasher = RandomState::new();
-        let names: std::collections::BTreeSet<&String> =
-            self.0.keys().chain(after.0.keys()).collect();
+        let names: BTreeSet<&String> = self.0.keys().chain(after.0.keys()).collect();
         let null = Value::Null;
         let changed = names.into_iter().filter_map(|name| {
             let value = |fields: &'_ Self| fields.0.get(name).cloned().unwrap_or_default();

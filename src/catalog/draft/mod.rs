@@ -215,6 +215,9 @@ impl Draft {
         blueprint: &str,
         identifier: &str,
     ) -> Result<(), ApiError> {
+        if !self.state().knows_relations() {
+            self.relations().await?;
+        }
         let of = [identifier.to_owned()];
         let relating = self.state().relating_to(blueprint);
         for (other, relations) in relating {

@@ -30,7 +30,8 @@ pub(super) struct State {
     /// Entities with their relations as Port showed them when it was asked what
     /// depends on what; none where it did not say.
     dependents: BTreeMap<String, BTreeMap<String, Option<Map<String, Value>>>>,
-    relations: BTreeMap<String, BlueprintRelations>,
+    /// Of all blueprints, once they have been asked for.
+    relations: Option<BTreeMap<String, BlueprintRelations>>,
 }
 
 /// An entity that would not be as it is.
@@ -146,19 +147,28 @@ impl State {
     }
 
     pub(super) fn set_relations(&mut self, relations: BTreeMap<String, BlueprintRelations>) {
-        self.relations = relations;
+        self.relations = Some(relations);
+    }
+
+    /// Whether it is known what relates to what.
+    pub(super) const fn knows_relations(&self) -> bool {
+        self.relations.is_some()
     }
 
     /// The blueprints with relations to this one, and those relations.
     pub(super) fn relating_to(&self, target: &str) -> Vec<(String, Vec<String>)> {
-        let leading = self.relations.iter().map(|(blueprint, relations)| {
-            let leads = |to: &Option<String>| to.as_deref().is_none_or(|to| to == target);
-            let names = relations.iter().filter(|(_, to)| leads(to));
-            (
-                blueprint.clone(),
-                names.map(|(name, _)| name.clone()).collect(),
-            )
-        });
+        let leading = self
+            .relations
+            .iter()
+            .flatten()
+            .map(|(blueprint, relations)| {
+                let leads = |to: &Option<String>| to.as_deref().is_none_or(|to| to == target);
+                let names = relations.iter().filter(|(_, to)| leads(to));
+                (
+                    blueprint.clone(),
+                    names.map(|(name, _)| name.clone()).collect(),
+                )
+            });
         leading
             .filter(|(_, names): &(String, Vec<String>)| !names.is_empty())
             .collect()

@@ -4,6 +4,7 @@
 //! for Markdown nor mention anybody. The whole is bounded, since the sites that take
 //! such comments bound them and would take none.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::document::{CatalogPlan, Document};
@@ -43,7 +44,7 @@ pub(super) fn told(document: &Document) -> String {
 
 fn overview(comment: &mut Comment, plan: &CatalogPlan) {
     let by_blueprint = plan.by_blueprint();
-    let mut rows: std::collections::BTreeMap<&str, [u64; 4]> = by_blueprint
+    let mut rows: BTreeMap<&str, [u64; 4]> = by_blueprint
         .iter()
         .map(|(blueprint, changes)| {
             let count = |action| {

@@ -1,5 +1,7 @@
 //! The plan through the real binary: what it tells, in which form, and how it ends.
 
+use std::collections::BTreeSet;
+
 use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::SourceName;
 use serde_json::{Value, json};
@@ -446,6 +448,60 @@ async fn an_integration_that_port_hosts_itself_is_not_planned_here() {
         "{}",
         refused.stderr
     );
+}
+
+/// The names of the members of a document, those of objects within it included.
+fn members(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| members(value, names)),
+        Value::Object(object) => {
+            for (name, value) in object {
+                names.insert(name.clone());
+                // By blueprint.
+                if name != "kept" {
+                    members(value, names);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_member_of_the_document_is_described() {
+    let (sandbox, environment) = company().await;
+    component(&sandbox, "c2", &json!({"size": "large"}));
+    sandbox
+        .port
+        .insert_entity("page", &json!({"identifier": "old"}), OURS);
+    let components = Matcher::get("/v1/pages/page/components");
+    sandbox
+        .statuspage
+        .fault(components, Answer::status(403), usize::MAX);
+    let note = json!({"identifier": "note", "relations": {"part": "c3"}});
+    sandbox.port.insert_entity("note", &note, "somebody");
+
+    let mut names = BTreeSet::new();
+    let planned = plan(&sandbox, &[], &environment).await;
+    members(&planned.document, &mut names);
+    sandbox.statuspage.clear_faults();
+    let planned = plan(&sandbox, &[], &environment).await;
+    members(&planned.document, &mut names);
+
+    for name in ["because", "old", "reason", "share"] {
+        assert!(names.contains(name), "{name} is not in the plans");
+    }
+    let described = include_str!("../../../docs/plan.md");
+    let is_missing = |name: &&String| {
+        let forms = [
+            format!("`{name}`"),
+            format!(".{name}`"),
+            format!(".{name}[]`"),
+        ];
+        !forms.iter().any(|form| described.contains(form.as_str()))
+    };
+    let missing: Vec<&String> = names.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "docs/plan.md does not have {missing:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod doubts;
 mod incidents;
 mod model;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portolan::sandbox::{Matcher, RecordedRequest, Sandbox};
 use serde_json::{Value, json};
@@ -214,7 +214,7 @@ async fn resync_as_planned(
     let expected = planned.foretold(&before)?;
     let outcome = portolan(&["run", "--once"], environment).await;
     let after = catalog(sandbox);
-    let places: std::collections::BTreeSet<&Place> = expected.keys().chain(after.keys()).collect();
+    let places: BTreeSet<&Place> = expected.keys().chain(after.keys()).collect();
     for place in places {
         let (wanted, found) = (expected.get(place), after.get(place));
         if wanted != found {
