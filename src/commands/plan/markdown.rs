@@ -27,7 +27,7 @@ pub(super) fn told(document: &Document) -> String {
     comment.line(&format!("### Portolan plan: {}", summary.told()));
     comment.line("");
     if !summary.pending {
-        comment.line("Nothing to do.");
+        comment.line("Nothing would change.");
         comment.line("");
     }
     if let Some(plan) = &document.catalog {
