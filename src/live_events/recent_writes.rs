@@ -22,9 +22,9 @@
 //! Every question is repeated for [`PATIENCE`]. That is longer than this replica
 //! may lead or work on an event without the Redis, so who goes on after that acts
 //! for nobody else. What is left is a resync that is run once, beside a service: it
-//! goes on without protection.
+//! goes on without protection, which is said, and asks every [`LOOK_AGAIN`].
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -76,6 +76,9 @@ const CLAIM_HOLDS: Duration = Duration::from_secs(30);
 /// How long a Redis that is away is asked again; see the module.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often one that has been away for longer is asked.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 const ASK_CLOCK_AGAIN: Duration = Duration::from_secs(30);
 
 /// By how many milliseconds a clock may differ from what is known of it: less than
@@ -90,7 +93,15 @@ const AT_ONCE: usize = 1000;
 pub struct SharedRecentWrites {
     redis: SharedRedis,
     clock: Arc<Mutex<Option<Clock>>>,
-    away_since: Arc<Mutex<Option<Instant>>>,
+    away: Arc<Mutex<Option<Away>>>,
+}
+
+/// A Redis that does not answer.
+#[derive(Clone, Copy, Debug)]
+struct Away {
+    since: Instant,
+    /// Since when it has been given up.
+    given_up: Option<Instant>,
 }
 
 /// How far the Redis' clock is ahead of the own one.
@@ -112,7 +123,7 @@ impl SharedRecentWrites {
         Self {
             redis,
             clock: Arc::default(),
-            away_since: Arc::default(),
+            away: Arc::default(),
         }
     }
 
@@ -169,26 +180,46 @@ impl SharedRecentWrites {
     where
         Answer: Future<Output = Result<T, RedisFault>>,
     {
-        loop {
+        while !self.is_given_up() {
             let answer = ask().await.ok();
-            if self.is_hopeless(answer.is_none()) || answer.is_some() {
+            if self.notice(answer.is_some()) {
                 return answer;
             }
             tokio::time::sleep(Duration::from_millis(fastrand::u64(200..600))).await;
         }
+        None
     }
 
-    /// Whether it has been away for longer than anybody should wait.
-    fn is_hopeless(&self, is_away: bool) -> bool {
-        let mut since = self
-            .away_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !is_away {
-            *since = None;
+    /// Whether it is not worth a question at the moment.
+    fn is_given_up(&self) -> bool {
+        let given_up = self.away().and_then(|away| away.given_up);
+        given_up.is_some_and(|since| since.elapsed() < LOOK_AGAIN)
+    }
+
+    /// Whether that is all that comes of asking.
+    fn notice(&self, has_answered: bool) -> bool {
+        let mut away = self.away();
+        if has_answered {
+            *away = None;
+            return true;
+        }
+        let Away { since, given_up } = away.get_or_insert_with(|| Away {
+            since: Instant::now(),
+            given_up: None,
+        });
+        if since.elapsed() < PATIENCE {
             return false;
         }
-        since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE
+        if given_up.replace(Instant::now()).is_none() {
+            tracing::warn!(
+                "Going on without the Redis: a live event and a resync that write the same entity at the same time may undo each other"
+            );
+        }
+        true
+    }
+
+    fn away(&self) -> MutexGuard<'_, Option<Away>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(&self) -> String {
@@ -261,6 +292,9 @@ impl SharedClaim for Claim {
     fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
         async move {
             let token = [self.token.clone().into_bytes()];
+            if self.writes.is_given_up() {
+                return;
+            }
             // Failing that it ends by itself.
             let _released: Result<(), RedisFault> =
                 self.writes.redis.run(&RELEASE, &self.keys, &token).await;

@@ -75,8 +75,6 @@ pub(super) async fn serve(
             tracing::error!("Cannot start: {}", with_hint(&error, error.hint()));
             Exit::NotStarted
         })?;
-    let port = settings.application.port;
-    tracing::info!(port, "Serving health and metrics on port {port}");
     let replicas = Replicas::open(settings).await?;
     let mut tasks = Tasks::new(stop, replicas.leadership.clone());
     // Either may be asked for before anybody can run it.
@@ -89,6 +87,13 @@ pub(super) async fn serve(
         webhook: live.as_ref().map(|live| live.route(relay_of_hints)),
         ..web_state(settings, &health, &replicas.relay, hints.is_some())
     };
+    let port = settings.application.port;
+    let webhooks = if live.is_some() {
+        ", metrics and webhooks"
+    } else {
+        " and metrics"
+    };
+    tracing::info!(port, "Serving health{webhooks} on port {port}");
     tasks.spawn("web server", web::serve(listener, state, stop.clone()));
     replicas.attend(&mut tasks);
     if let Some(sync) = sync {

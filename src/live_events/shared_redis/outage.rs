@@ -31,7 +31,7 @@ impl Outage {
                 known.away_since = Some(Instant::now());
                 tracing::warn!(
                     place,
-                    "Live events are neither accepted nor worked on, and nobody leads: {}",
+                    "Without the Redis live events are neither accepted nor worked on, and nobody leads: {}",
                     with_hint(fault, fault.hint())
                 );
             }

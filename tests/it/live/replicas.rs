@@ -476,3 +476,21 @@ async fn an_event_waits_for_the_request_of_another_process_that_is_on_its_way() 
     assert_eq!(status(&sandbox), "partial_outage");
     assert_eq!(sandbox.problems(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_resync_that_is_run_once_does_without_a_redis_that_is_away() {
+    let sandbox = one_component().await;
+    let mut redis = RedisServer::start();
+    let environment = sandbox.environment_for(SourceName::Statuspage);
+    let environment = sharing(environment, &redis);
+    redis.kill();
+
+    let outcome = crate::program::portolan(&["run", "--once"], &environment).await;
+
+    let outcome = outcome.expect_code(0);
+    assert_eq!(status(&sandbox), "operational");
+    let warnings = outcome.logged("WARNING");
+    let says = |what: &str| warnings.iter().filter(|one| one.contains(what)).count();
+    assert_eq!(says("cannot be reached"), 1, "{warnings:?}");
+    assert_eq!(says("Going on without the Redis"), 1, "{warnings:?}");
+}
