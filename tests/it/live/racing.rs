@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portolan::catalog::{Defaults, RecentWrites};
+use portolan::catalog::{Defaults, EntityKey, RecentWrites};
 use portolan::live_events::{Lease, NewEvent, SpooledEvent, Taken, Thing};
 use portolan::sandbox::{Answer, Clock, Gate, Matcher, Sandbox, SandboxOptions};
 use portolan::settings::SourceName;
@@ -212,6 +212,21 @@ async fn an_event_that_somebody_else_has_after_the_wait_writes_nothing() {
     assert!(matches!(result, Err(LiveError::Again(_))), "{result:?}");
     assert_eq!(world.sandbox.port.requested(&Matcher::post(BULK)), 1);
     assert_eq!(status(&world).as_deref(), Some("degraded_performance"));
+}
+
+#[tokio::test]
+async fn an_event_that_another_one_knows_later_of_is_looked_at_again() {
+    let world = world(Clock::real()).await;
+    set(&world, "partial_outage");
+    let entity = EntityKey::of(BLUEPRINT, "live-1");
+    // Whoever noted this may never get to write it.
+    let later = Timestamp::now() + SignedDuration::from_mins(1);
+    world.resync.recent.note(&[entity], later).await;
+
+    let outcome = world.process(changed()).await;
+
+    assert!(matches!(outcome, Err(LiveError::Again(_))), "{outcome:?}");
+    assert_eq!(status(&world).as_deref(), Some("operational"));
 }
 
 #[tokio::test]
