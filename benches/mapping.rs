@@ -113,7 +113,10 @@ fn kinds(sandbox: &Sandbox, source: SourceName) -> Result<Vec<Kind>, Box<dyn std
     let parsed = parse_value(&mapping, "the defaults", &[source], &jq)?;
     let mut by_kind: BTreeMap<String, Vec<Arc<ResourceConfig>>> = BTreeMap::new();
     for config in parsed.document.resources {
-        by_kind.entry(config.kind_text.clone()).or_default().push(config);
+        by_kind
+            .entry(config.kind_text.clone())
+            .or_default()
+            .push(config);
     }
     let found: Vec<(Vec<Value>, Vec<Arc<ResourceConfig>>)> = by_kind
         .into_iter()
@@ -143,10 +146,9 @@ fn objects(sandbox: &Sandbox, source: SourceName, kind: &str) -> Vec<Value> {
     match (source, kind) {
         (SourceName::Statuspage, _) => sandbox.statuspage.objects(kind),
         (SourceName::Pagerduty, _) => sandbox.pagerduty.objects(kind),
-        (
-            SourceName::Opsgenie,
-            "alert" | "incident" | "service" | "team" | "schedule" | "user",
-        ) => sandbox.opsgenie.objects(&format!("{kind}s")),
+        (SourceName::Opsgenie, "alert" | "incident" | "service" | "team" | "schedule" | "user") => {
+            sandbox.opsgenie.objects(&format!("{kind}s"))
+        }
         (SourceName::Opsgenie, _) => Vec::new(),
     }
 }

@@ -155,7 +155,10 @@ impl Asked {
     #[expect(clippy::print_stdout, reason = "the result of a benchmark")]
     fn print(&self, rows: &[Row]) -> Result<(), Box<dyn Error>> {
         if self.as_json {
-            println!("{}", serde_json::to_string_pretty(&json!({ "rows": rows }))?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&json!({ "rows": rows }))?
+            );
             return Ok(());
         }
         println!(
@@ -178,7 +181,8 @@ impl Row {
         } = self.measured;
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let of_one = cpu_seconds * 1e6 / self.entities.max(1) as f64;
-        let times = |factor: Option<f64>| factor.map_or("–".to_owned(), |factor| format!("{factor:.0}"));
+        let times =
+            |factor: Option<f64>| factor.map_or("–".to_owned(), |factor| format!("{factor:.0}"));
         let state = match self.state {
             State::First => "first",
             State::Unchanged => "nothing changed",
@@ -318,7 +322,12 @@ fn measure(command: &[String]) -> Result<(), Box<dyn Error>> {
         wall_seconds: wall.as_secs_f64(),
         cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()),
         // Kibibytes on Linux, bytes on macOS.
-        peak_mebibytes: peak / if cfg!(target_os = "macos") { 1_048_576.0 } else { 1024.0 },
+        peak_mebibytes: peak
+            / if cfg!(target_os = "macos") {
+                1_048_576.0
+            } else {
+                1024.0
+            },
     };
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())

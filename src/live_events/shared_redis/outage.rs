@@ -20,6 +20,11 @@ struct Known {
 }
 
 impl Outage {
+    pub(super) fn since(&self) -> Option<Instant> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.away_since
+    }
+
     pub(super) fn notice<T>(&self, result: &Result<T, RedisFault>, place: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
