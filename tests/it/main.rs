@@ -5,6 +5,7 @@ mod catalog;
 mod combined;
 mod deletion;
 mod dependencies;
+mod deploy;
 mod drop_in;
 mod enrichment;
 mod failures;
