@@ -17,6 +17,7 @@ mod kafka;
 mod kills;
 mod listing;
 mod live;
+mod mapping_tools;
 mod messages;
 mod metrics;
 mod opsgenie;
