@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use jaq_json::Val;
 
-use super::{Filter, Jq, quotes};
+use super::{Filter, Jq, parse, quotes};
 
 impl Jq {
     /// The bytes of a failing filter that are to blame for it on this input. Run
@@ -33,32 +33,12 @@ impl Jq {
 /// Where pipes stand that are in no bracket, string or comment.
 fn pipes(text: &str) -> Vec<usize> {
     let mut pipes = Vec::new();
-    // What is open: a bracket, or a string (with the bracket that an
-    // interpolation opened in it on top).
-    let mut open: Vec<char> = Vec::new();
-    let mut characters = text.char_indices().peekable();
-    while let Some((place, character)) = characters.next() {
-        let in_string = open.last() == Some(&'"');
-        match character {
-            '"' if in_string => {
-                open.pop();
-            }
-            '\\' if in_string => {
-                let next = characters.next().map(|(_, next)| next);
-                open.extend(next.filter(|next| *next == '('));
-            }
-            '"' => open.push('"'),
-            '(' | '[' | '{' if !in_string => open.push(character),
-            ')' | ']' | '}' if !in_string => {
-                open.pop();
-            }
-            '#' if !in_string => while characters.next_if(|(_, next)| *next != '\n').is_some() {},
-            '|' if open.is_empty() && characters.peek().is_none_or(|(_, next)| *next != '=') => {
-                pipes.push(place);
-            }
-            _ => {}
+    parse::scan(text, &mut |place, character, open| {
+        let is_pipe = character == '|' && !text[place..].starts_with("|=");
+        if is_pipe && open == 0 {
+            pipes.push(place);
         }
-    }
+    });
     pipes
 }
 
