@@ -258,7 +258,8 @@ impl Recorder<'_> {
         let kind = first.map_or(&config.kind_text, |first| &first.kind_text);
         let name = recording::file_name(kind, source.account());
         if !self.files.contains_key(&name) {
-            let file = BufWriter::new(File::create(self.folder.join(&name))?);
+            // What was recorded before stays whole until this is.
+            let file = BufWriter::new(File::create(self.folder.join(partial(&name)))?);
             let writing = Writing {
                 file,
                 written: HashSet::new(),
@@ -316,6 +317,8 @@ impl Recorder<'_> {
         let mut files = Vec::with_capacity(self.files.len());
         for (_, mut writing) in self.files {
             writing.file.flush()?;
+            let name = &writing.entry.file;
+            fs::rename(self.folder.join(partial(name)), self.folder.join(name))?;
             files.push(writing.entry);
         }
         let manifest = Manifest {
@@ -329,6 +332,11 @@ impl Recorder<'_> {
         fs::write(self.folder.join(MANIFEST), text + "\n")?;
         Ok(manifest)
     }
+}
+
+/// What a file is called while it is written.
+fn partial(name: &str) -> String {
+    format!("{name}.partial")
 }
 
 /// The enrichment that any of them takes.

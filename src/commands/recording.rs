@@ -21,6 +21,8 @@ const ENDING: &str = ".ndjson";
 pub(super) struct Recorded {
     pub(super) file: String,
     pub(super) kind: String,
+    /// Whether it is known not to be all there was.
+    pub(super) is_incomplete: bool,
 }
 
 /// What was recorded.
@@ -80,7 +82,11 @@ pub(super) fn files(folder: &Path) -> Result<Vec<Recorded>, String> {
                 let stem = file.strip_suffix(ENDING).unwrap_or(&file);
                 let kind = stem.split_once('@').map_or(stem, |(kind, _)| kind);
                 let kind = kind.to_owned();
-                Recorded { file, kind }
+                Recorded {
+                    file,
+                    kind,
+                    is_incomplete: false,
+                }
             });
             return Ok(recorded.collect());
         }
@@ -90,7 +96,8 @@ pub(super) fn files(folder: &Path) -> Result<Vec<Recorded>, String> {
         .map_err(|error| format!("{} is no manifest: {error}", manifest.display()))?;
     read.files
         .into_iter()
-        .map(|RecordedFile { file, kind, .. }| {
+        .map(|recorded| {
+            let RecordedFile { file, kind, .. } = recorded;
             // A folder from elsewhere must not lead out of itself.
             if file.contains(['/', '\\']) || !file.ends_with(ENDING) {
                 return Err(format!(
@@ -98,7 +105,11 @@ pub(super) fn files(folder: &Path) -> Result<Vec<Recorded>, String> {
                     manifest.display()
                 ));
             }
-            Ok(Recorded { file, kind })
+            Ok(Recorded {
+                file,
+                kind,
+                is_incomplete: !recorded.complete,
+            })
         })
         .collect()
 }

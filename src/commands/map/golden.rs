@@ -46,10 +46,18 @@ pub(super) fn run(
     }
     let mut all = Tally::default();
     let mut differences = 0;
-    for Recorded { file, kind } in &files {
+    for Recorded {
+        file,
+        kind,
+        is_incomplete,
+    } in &files
+    {
+        if *is_incomplete {
+            eprintln!("warning: {file} was not listed to its end when it was recorded");
+        }
         let mapper = mappings.mapper(Some(kind))?;
         let mut tally = Tally::default();
-        let raw = objects(&[folder.join(file)])?;
+        let raw = objects(&[folder.join(file)], mapper.kind())?;
         let entities = mapper.map(&raw, &mut tally);
         mapper.tell_findings(&tally);
         let golden = expected.join(file);

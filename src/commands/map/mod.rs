@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &MapArguments) -> Exit {
 
 fn map(mappings: &Mappings<'_>, arguments: &MapArguments) -> Result<Exit, Refused> {
     let mapper = mappings.mapper(arguments.kind.as_deref())?;
-    let objects = objects(&arguments.files)?;
+    let objects = objects(&arguments.files, mapper.kind())?;
     let mut tally = Tally::default();
     let mut output = io::BufWriter::new(io::stdout().lock());
     for (place, batch) in objects.chunks(AT_A_TIME).enumerate() {
@@ -92,7 +92,7 @@ fn lines(entities: &[Value]) -> String {
 }
 
 /// The objects of all files, or of standard input.
-fn objects(files: &[PathBuf]) -> Result<Vec<Value>, Refused> {
+fn objects(files: &[PathBuf], kind: &str) -> Result<Vec<Value>, Refused> {
     let paths: Vec<_> = match files {
         [] => vec![None],
         files => files.iter().map(|file| Some(file.as_path())).collect(),
@@ -107,12 +107,22 @@ fn objects(files: &[PathBuf]) -> Result<Vec<Value>, Refused> {
             }
         }
     }
-    match objects.iter().position(|object| !object.is_object()) {
-        None => Ok(objects),
-        Some(place) => Err(Refused::Input(format!(
-            "value {} of the input is no object\n    hint: give the objects as the API lists them, \
-             without what is around them: `portolan jq .incidents page.json | portolan map …`",
-            place + 1
-        ))),
+    let bare = kind.rsplit('.').next().unwrap_or(kind);
+    for (place, object) in objects.iter().enumerate() {
+        let refused = |what: String, key: &str| {
+            Err(Refused::Input(format!(
+                "value {} of the input is {what}\n    hint: give the objects as the API lists them, without what \
+                 is around them: `portolan jq .{key} page.json | portolan map …`",
+                place + 1
+            )))
+        };
+        if !object.is_object() {
+            return refused("no object".to_owned(), bare);
+        }
+        let is_page = |key: &&str| object.get("id").is_none() && object[*key].is_array();
+        if let Some(key) = [bare, "data"].iter().find(|key| is_page(key)) {
+            return refused(format!("a whole page, with the objects under `{key}`"), key);
+        }
     }
+    Ok(objects)
 }

@@ -93,6 +93,16 @@ async fn input_that_cannot_be_mapped_is_refused_with_its_place() {
     error: value 2 of the input is no object
         hint: give the objects as the API lists them, without what is around them: `portolan jq .incidents page.json | portolan map …`
     ");
+    for page in [
+        "{\"incidents\": [{\"id\": 1}], \"more\": false}",
+        "{\"data\": []}",
+    ] {
+        let stderr = refused(page).await;
+        assert!(
+            stderr.starts_with("error: value 1 of the input is a whole page"),
+            "{stderr}"
+        );
+    }
     insta::assert_snapshot!(refused("{\"id\": 1}\n{\"id\": }").await, @r#"
     error: standard input:2:8 is not JSON
           {"id": }

@@ -219,6 +219,13 @@ async fn a_listing_cut_short_is_said_in_the_manifest_and_by_the_exit_code() {
         files.iter().any(|file| file["complete"] == true),
         "{manifest}"
     );
+    let update = ["map", "--test", "recorded", "--update"];
+    let outcome = portolan_in(directory.path(), &update, &[]).await;
+    let warning = "warning: users.ndjson was not listed to its end when it was recorded\n";
+    assert!(outcome.stderr.contains(warning), "{}", outcome.stderr);
+    let names = std::fs::read_dir(directory.path().join("recorded")).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.all(|name| !name.ends_with(".partial")));
 }
 
 #[tokio::test]
