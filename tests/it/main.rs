@@ -18,6 +18,7 @@ mod kafka;
 mod kills;
 mod listing;
 mod live;
+mod mapping_tools;
 mod messages;
 mod metrics;
 mod opsgenie;

@@ -55,6 +55,9 @@ async fn its_help_blocks_are_those_of_the_program() {
         &["run", "--help"],
         &["reconcile", "--help"],
         &["events", "--help"],
+        &["map", "--help"],
+        &["record", "--help"],
+        &["jq", "--help"],
         &["sandbox", "--help"],
     ] {
         let help = portolan(arguments, &[]).await.expect_code(0).stdout;
