@@ -4,10 +4,15 @@
 mod events;
 mod history;
 mod incident_sync;
+mod input;
+mod jq;
 mod logging;
+mod map;
 mod plan;
 mod progress_bar;
 mod reconcile;
+mod record;
+mod recording;
 mod run;
 mod runner;
 mod sandbox;
@@ -77,6 +82,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Plan(arguments) => runtime.block_on(plan::run(arguments)),
         Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
         Command::Events(arguments) => runtime.block_on(events::run(arguments)),
+        Command::Map(arguments) => map::run(&arguments),
+        Command::Record(arguments) => runtime.block_on(record::run(arguments)),
+        Command::Jq(arguments) => jq::run(arguments),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
     };
     // Whoever is still at work on another thread, at an expression that runs to

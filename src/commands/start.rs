@@ -247,9 +247,13 @@ fn resyncs(catalog: &CatalogSettings) -> bool {
 }
 
 /// An account to read, and what it is called in messages.
-type Labelled = (String, Arc<dyn Source>);
+pub(super) type Labelled = (String, Arc<dyn Source>);
 
-fn sources(settings: &Settings, catalog: &CatalogSettings) -> Result<Vec<Labelled>, BuildError> {
+/// The accounts of the settings.
+pub(super) fn sources(
+    settings: &Settings,
+    catalog: &CatalogSettings,
+) -> Result<Vec<Labelled>, BuildError> {
     let mut sources: Vec<Labelled> = Vec::new();
     for account in &catalog.sources.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{MappingDocument, Parsed, ResourceConfig, resource};
+use super::{MappingDocument, Parsed, ResourceConfig, kind, resource};
 use crate::{
     document::{InvalidDocument, Path, Reader},
     jq::Jq,
@@ -20,6 +20,20 @@ pub fn parse_text(
 ) -> Result<Parsed, InvalidDocument> {
     let (reader, value) = Reader::of_text(jq, origin, text);
     finish(reader, value.as_ref(), sources)
+}
+
+/// Reads a document beside which there are no settings: the sources that are on
+/// are those that its kinds are of.
+pub fn parse_text_alone(text: &str, origin: &str, jq: &Jq) -> Result<Parsed, InvalidDocument> {
+    let (reader, value) = Reader::of_text(jq, origin, text);
+    let resources = value.as_ref().and_then(|value| value.get("resources"));
+    let kinds: Vec<&str> = resources
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|resource| resource.get("kind")?.as_str())
+        .collect();
+    finish(reader, value.as_ref(), &kind::sources_of(&kinds))
 }
 
 /// Reads a document as Port stores it.
