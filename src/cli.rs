@@ -27,6 +27,10 @@ pub enum Command {
     #[command(after_help = RECONCILE_AFTER_HELP)]
     Reconcile(ReconcileArguments),
 
+    /// List what resyncs and the incident sync did, newest first
+    #[command(after_help = RUNS_AFTER_HELP)]
+    Runs(RunsArguments),
+
     /// List live events that wait or were given up, and have the latter tried again
     #[command(after_help = EVENTS_AFTER_HELP)]
     Events(EventsArguments),
@@ -106,6 +110,28 @@ pub struct EventsArguments {
     /// Put back everything that was given up
     #[arg(long)]
     pub replay_all: bool,
+}
+
+/// Flags of `portolan runs`.
+#[derive(Clone, Debug, Args)]
+pub struct RunsArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Print JSON, with all that is known of each run and step
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show so many resyncs, and so many steps of the incident sync
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+
+    /// Show one resync with its kinds, errors and what was withheld: by the `id` of the list, or by
+    /// the identifier that Port and the log have
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
 }
 
 /// Flags of `portolan sandbox`.
@@ -188,6 +214,12 @@ environment. A running service notices what was put back within a minute.
 
 Exit codes: 0 listed, or put back; 1 the database cannot be read, or none of those to put back is
 there; 2 not started; 3 some of those to put back are not there";
+
+const RUNS_AFTER_HELP: &str = "\
+Looks into the state database of the service, and changes nothing there: run it where the
+service runs, with the same environment.
+
+Exit codes: 0 shown; 1 the database cannot be read, or there is no such run; 2 not started";
 
 /// `250ms`, `2s`, `1.5s`, `1m`.
 fn duration(text: &str) -> Result<Duration, String> {

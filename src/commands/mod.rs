@@ -9,6 +9,7 @@ mod progress_bar;
 mod reconcile;
 mod run;
 mod runner;
+mod runs;
 mod sandbox;
 mod service;
 mod signals;
@@ -72,6 +73,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Run(arguments) => runtime.block_on(run::run(arguments)),
         Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
         Command::Events(arguments) => runtime.block_on(events::run(arguments)),
+        Command::Runs(arguments) => runtime.block_on(runs::run(arguments)),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
     };
     // Whoever is still at work on another thread, at an expression that runs to

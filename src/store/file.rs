@@ -50,6 +50,11 @@ pub enum OpenError {
     #[error("a later version of this program wrote it")]
     Newer,
 
+    #[error(
+        "an earlier version of this program wrote it, and none of this version has worked with it since"
+    )]
+    Older,
+
     #[error("its tables cannot be brought up to date")]
     Migrate(#[source] rusqlite_migration::Error),
 
@@ -83,6 +88,27 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::Foreign);
     }
     prepare(connection)
+}
+
+/// Opens a file that is there for whoever only looks into it: it is neither created
+/// nor brought up to date. Somebody may be working with it. Blocks.
+///
+/// Not with SQLite's read-only flag: who opens a write-ahead log that way and is the
+/// last to leave it, leaves it behind.
+pub(super) fn look_into(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+    if !is_ours(&connection)? {
+        return Err(OpenError::Foreign);
+    }
+    match schema::MIGRATIONS.pending_migrations(&connection) {
+        Ok(0) => Ok(connection),
+        Ok(..0) => Err(OpenError::Newer),
+        Ok(_) => Err(OpenError::Older),
+        Err(error) => Err(OpenError::Migrate(error)),
+    }
 }
 
 /// A database that ends with the process.

@@ -19,6 +19,7 @@ mod listing;
 mod live;
 mod messages;
 mod metrics;
+mod operator_commands;
 mod opsgenie;
 mod origins;
 mod outage;
