@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::sandbox::DatasetSize;
-use crate::settings::LogLevel;
+use crate::settings::{LogLevel, SourceName};
 
 /// Keep Port's software catalog in step with Statuspage, PagerDuty and Opsgenie
 #[derive(Debug, Parser)]
@@ -31,12 +31,24 @@ pub enum Command {
     #[command(after_help = RUNS_AFTER_HELP)]
     Runs(RunsArguments),
 
+    /// Print the default mapping and blueprints
+    #[command(after_help = DEFAULTS_AFTER_HELP)]
+    Defaults(DefaultsArguments),
+
     /// List live events that wait or were given up, and have the latter tried again
     #[command(after_help = EVENTS_AFTER_HELP)]
     Events(EventsArguments),
 
     /// Watch a full resync against simulators: no account, no network, no settings
     Sandbox(SandboxArguments),
+
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = COMPLETIONS_AFTER_HELP)]
+    Completions(CompletionsArguments),
+
+    /// Print the manual as a man page
+    #[command(after_help = MAN_AFTER_HELP)]
+    Man(ManArguments),
 }
 
 /// Flags of `portolan run`. They win over the environment, except that
@@ -134,6 +146,39 @@ pub struct RunsArguments {
     pub run: Option<String>,
 }
 
+/// Flags of `portolan defaults`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DefaultsArguments {
+    /// Print those of this source, and of further ones, as where no other is on: statuspage,
+    /// pagerduty, opsgenie [default: all three]
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<SourceName>,
+
+    /// Print the mapping alone, as YAML
+    #[arg(long, conflicts_with = "blueprints")]
+    pub mapping: bool,
+
+    /// Print the blueprints alone, as JSON
+    #[arg(long)]
+    pub blueprints: bool,
+}
+
+/// Arguments of `portolan completions`.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsArguments {
+    /// The shell: bash, elvish, fish, powershell or zsh
+    #[arg(value_name = "SHELL", value_enum, hide_possible_values = true)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `portolan man`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ManArguments {
+    /// The page of this command [default: the one of the program]
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+}
+
 /// Flags of `portolan sandbox`.
 #[derive(Clone, Debug, Args)]
 pub struct SandboxArguments {
@@ -220,6 +265,20 @@ Looks into the state database of the service, and changes nothing there: run it 
 service runs, with the same environment.
 
 Exit codes: 0 shown; 1 the database cannot be read, or there is no such run; 2 not started";
+
+const DEFAULTS_AFTER_HELP: &str = "\
+A first start stores both in Port; from then on those in Port are the ones that count. Several
+sources are joined: a kind that two of them have is written with its source. Without a flag for
+one of them, both are printed, as two YAML documents";
+
+const COMPLETIONS_AFTER_HELP: &str = "\
+bash:  portolan completions bash > ~/.local/share/bash-completion/completions/portolan
+zsh:   portolan completions zsh > a file `_portolan` in a directory of $fpath
+fish:  portolan completions fish > ~/.config/fish/completions/portolan.fish";
+
+const MAN_AFTER_HELP: &str = "\
+To read it:     portolan man | man -l -
+To install it:  portolan man > /usr/local/share/man/man1/portolan.1";
 
 /// `250ms`, `2s`, `1.5s`, `1m`.
 fn duration(text: &str) -> Result<Duration, String> {

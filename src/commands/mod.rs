@@ -1,12 +1,14 @@
 //! One file a command, and what they share. What a command prints as its result goes to stdout, all
 //! else to stderr.
 
+mod defaults;
 mod events;
 mod history;
 mod incident_sync;
 mod logging;
 mod progress_bar;
 mod reconcile;
+mod reference;
 mod run;
 mod runner;
 mod runs;
@@ -74,7 +76,10 @@ pub fn run(cli: Cli) -> Exit {
         Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
         Command::Events(arguments) => runtime.block_on(events::run(arguments)),
         Command::Runs(arguments) => runtime.block_on(runs::run(arguments)),
+        Command::Defaults(arguments) => defaults::run(&arguments),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
+        Command::Completions(arguments) => reference::completions(&arguments),
+        Command::Man(arguments) => reference::man(&arguments),
     };
     // Whoever is still at work on another thread, at an expression that runs to
     // its limit for example, works for nobody any more.

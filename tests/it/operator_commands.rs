@@ -1,13 +1,18 @@
 //! The commands that only tell or print: `runs`, and what needs no service.
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use portolan::catalog::Defaults;
+use portolan::jq::{Jq, Limits};
+use portolan::resource_config::{MappingDocument, parse_text};
 use portolan::sandbox::{Answer, Matcher, Sandbox};
+use portolan::settings::SourceName;
 use portolan::store::{NewSyncStep, Store, SyncMode, SyncOutcome, SyncStepKind};
 use serde_json::{Value, json};
 
 use crate::installed::{blueprint, install, resource};
-use crate::program::{portolan_in, small_sandbox};
+use crate::program::{portolan, portolan_in, small_sandbox};
 
 /// A mapping of two kinds with a blueprint each.
 fn install_two_kinds(sandbox: &Sandbox) {
@@ -124,4 +129,82 @@ async fn runs_leaves_a_file_alone_that_is_not_its_own() {
         fs::read_to_string(&path).unwrap(),
         "somebody's notes, and not a database at all"
     );
+}
+
+fn mapping_of(text: &str, sources: &[SourceName]) -> MappingDocument {
+    let jq = Jq::new(BTreeMap::new(), Limits::default());
+    let parsed = parse_text(text, "printed", sources, &jq).unwrap();
+    assert_eq!(parsed.warnings, Vec::<String>::new());
+    parsed.document
+}
+
+#[tokio::test]
+async fn defaults_are_printed_as_a_first_start_would_store_them() {
+    use SourceName::{Opsgenie, Pagerduty, Statuspage};
+    for sources in [
+        &[Statuspage][..],
+        &[Statuspage, Pagerduty],
+        &SourceName::ALL,
+    ] {
+        let mut arguments = vec!["defaults", "--mapping"];
+        if sources.len() < 3 {
+            // In any order.
+            for source in sources.iter().rev() {
+                arguments.extend(["--source", source.as_str()]);
+            }
+        }
+        let outcome = portolan(&arguments, &[]).await.expect_code(0);
+        let printed: Value = serde_yaml::from_str(&outcome.stdout).unwrap();
+        let mut expected = Defaults::embedded(sources).unwrap();
+        assert_eq!(printed, expected.mapping, "{sources:?}");
+        let document = mapping_of(&outcome.stdout, sources);
+        assert!(!document.resources.is_empty());
+
+        arguments[1] = "--blueprints";
+        let outcome = portolan(&arguments, &[]).await.expect_code(0);
+        let printed: Vec<Value> = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(printed, std::mem::take(&mut expected.blueprints));
+    }
+    let both = portolan(&["defaults", "--source", Opsgenie.as_str()], &[]).await;
+    let stdout = both.expect_code(0).stdout;
+    let (mapping, blueprints) = stdout.split_once("\n---\n").unwrap();
+    assert!(!mapping_of(mapping, &[Opsgenie]).resources.is_empty());
+    assert!(blueprints.starts_with('['));
+}
+
+#[tokio::test]
+async fn an_unknown_source_has_no_defaults() {
+    let outcome = portolan(&["defaults", "--source", "jira"], &[])
+        .await
+        .expect_code(2);
+    assert!(
+        outcome.stderr.contains("`jira` is no source"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[tokio::test]
+async fn completions_know_every_command_in_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let outcome = portolan(&["completions", shell], &[]).await.expect_code(0);
+        for word in ["reconcile", "exit-zero", "replay-all"] {
+            assert!(outcome.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    portolan(&["completions", "tcsh"], &[]).await.expect_code(2);
+}
+
+#[tokio::test]
+async fn the_manual_has_a_page_for_the_program_and_one_for_each_command() {
+    let page = portolan(&["man"], &[]).await.expect_code(0).stdout;
+    assert!(page.contains(".TH portolan 1"), "{page}");
+    assert!(page.contains("Exit codes:"), "{page}");
+
+    let page = portolan(&["man", "run"], &[]).await.expect_code(0).stdout;
+    assert!(page.contains(".TH portolan-run 1"), "{page}");
+    assert!(page.contains("exit\\-zero"), "{page}");
+
+    let outcome = portolan(&["man", "fly"], &[]).await.expect_code(2);
+    assert!(outcome.stderr.contains("there is no command `fly`"));
 }

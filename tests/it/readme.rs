@@ -55,6 +55,9 @@ async fn its_help_blocks_are_those_of_the_program() {
         &["runs", "--help"],
         &["events", "--help"],
         &["sandbox", "--help"],
+        &["defaults", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
     ] {
         let help = portolan(arguments, &[]).await.expect_code(0).stdout;
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
