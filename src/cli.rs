@@ -1,5 +1,6 @@
 //! Commands, flags and help text; does nothing itself.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -26,6 +27,10 @@ pub enum Command {
     /// Bring Statuspage incidents in line with on-call incidents, once
     #[command(after_help = RECONCILE_AFTER_HELP)]
     Reconcile(ReconcileArguments),
+
+    /// Look whether a run would find all it needs, and write nothing
+    #[command(after_help = CHECK_AFTER_HELP)]
+    Check(CheckArguments),
 
     /// List what resyncs and the incident sync did, newest first
     #[command(after_help = RUNS_AFTER_HELP)]
@@ -122,6 +127,27 @@ pub struct EventsArguments {
     /// Put back everything that was given up
     #[arg(long)]
     pub replay_all: bool,
+}
+
+/// Flags of `portolan check`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Check this mapping, in YAML or JSON, instead of the one in Port
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+
+    /// Show the addresses to enter in Opsgenie with their token, which is a secret
+    #[arg(long)]
+    pub show_webhook_urls: bool,
 }
 
 /// Flags of `portolan runs`.
@@ -259,6 +285,16 @@ environment. A running service notices what was put back within a minute.
 
 Exit codes: 0 listed, or put back; 1 the database cannot be read, or none of those to put back is
 there; 2 not started; 3 some of those to put back are not there";
+
+const CHECK_AFTER_HELP: &str = "\
+Looks at settings, credentials and what they may read, the mapping against the blueprints in
+Port, clocks, rate limits, webhook subscriptions, the public address, the Redis, the state
+database and the rules of the incident sync. Run it where the service runs, with the same
+environment.
+
+A line each: ✓ as it should be, ✗ has to be put right, ! worth knowing
+
+Exit codes: 0 nothing has to be put right; 2 something has";
 
 const RUNS_AFTER_HELP: &str = "\
 Looks into the state database of the service, and changes nothing there: run it where the

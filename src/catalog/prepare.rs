@@ -118,11 +118,7 @@ pub async fn prepare(
         read.map_err(attempting("read the integration from Port"))
     };
     let found = read().await?;
-    if let Some(installed) = found
-        .as_ref()
-        .and_then(|integration| integration.installation_type.as_deref())
-        .filter(|installed| installed.to_lowercase().starts_with("saas"))
-    {
+    if let Some(installed) = found.as_ref().and_then(Integration::hosted_by_port) {
         return Err(PrepareError::HostedByPort {
             found: installed.to_owned(),
         });

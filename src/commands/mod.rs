@@ -1,6 +1,7 @@
 //! One file a command, and what they share. What a command prints as its result goes to stdout, all
 //! else to stderr.
 
+mod check;
 mod defaults;
 mod events;
 mod history;
@@ -75,6 +76,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Run(arguments) => runtime.block_on(run::run(arguments)),
         Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
         Command::Events(arguments) => runtime.block_on(events::run(arguments)),
+        Command::Check(arguments) => runtime.block_on(check::run(arguments)),
         Command::Runs(arguments) => runtime.block_on(runs::run(arguments)),
         Command::Defaults(arguments) => defaults::run(&arguments),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),

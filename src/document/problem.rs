@@ -55,6 +55,18 @@ impl fmt::Display for InvalidDocument {
 }
 
 impl DocumentProblem {
+    /// The expression with what is to blame underlined, where there is one.
+    pub fn excerpt(&self) -> Option<String> {
+        struct Written<'a>(&'a Snippet);
+        impl fmt::Display for Written<'_> {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(formatter)
+            }
+        }
+        let snippet = self.expression.as_ref()?;
+        Some(Written(snippet).to_string().trim_matches('\n').to_owned())
+    }
+
     fn write(&self, formatter: &mut fmt::Formatter<'_>, origin: &str) -> fmt::Result {
         formatter.write_str("  ")?;
         if let Some(position) = self.position {

@@ -68,6 +68,13 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
+impl OpenError {
+    /// Whether it is in order for a process that works with it.
+    pub fn is_settled_by_a_start(&self) -> bool {
+        matches!(self, Self::Older)
+    }
+}
+
 /// Opens the file, which is created if it is missing, and brings its tables up
 /// to date. Blocks, and has to be called within a runtime.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
@@ -167,6 +174,23 @@ pub(super) fn planted(path: &Path, us: u32) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(None)
+}
+
+/// Whether this user may create the file, as far as permissions tell: those of the
+/// innermost directory that is there. Of groups nothing is known, so theirs count.
+pub(super) fn may_be_created(path: &Path) -> io::Result<bool> {
+    let path = std::path::absolute(path)?;
+    let mut directories = path.ancestors().skip(1).map(fs::metadata);
+    let is_missing = |found: &io::Result<fs::Metadata>| matches!(found, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let Some(directory) = directories.find(|found| !is_missing(found)).transpose()? else {
+        return Ok(false);
+    };
+    let us = our_user()?;
+    // To write in it, and to enter it.
+    let (mode, both) = (directory.mode(), 0o3);
+    let of_owner = directory.uid() == us && (mode >> 6) & both == both;
+    let of_others = directory.uid() != us && ((mode >> 3) & both == both || mode & both == both);
+    Ok(directory.is_dir() && (us == ROOT || of_owner || of_others))
 }
 
 /// Whether the database is new or was made by this program.

@@ -114,6 +114,11 @@ impl Store {
         Ok(Self::new(connection, path.display().to_string()))
     }
 
+    /// Whether this user may create the file, as far as permissions tell.
+    pub fn may_be_created(path: &Path) -> std::io::Result<bool> {
+        file::may_be_created(path)
+    }
+
     fn new(connection: Connection, place: String) -> Self {
         Self {
             shared: Arc::new(Shared {

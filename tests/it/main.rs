@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod catalog;
+mod check;
 mod combined;
 mod deletion;
 mod dependencies;

@@ -52,6 +52,7 @@ async fn its_help_blocks_are_those_of_the_program() {
         &["--help"][..],
         &["run", "--help"],
         &["reconcile", "--help"],
+        &["check", "--help"],
         &["runs", "--help"],
         &["events", "--help"],
         &["sandbox", "--help"],
