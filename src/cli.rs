@@ -1,8 +1,10 @@
 //! Commands, flags and help text; does nothing itself.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand};
 
 use crate::sandbox::DatasetSize;
@@ -10,7 +12,13 @@ use crate::settings::{LogLevel, SourceName};
 
 /// Keep Port's software catalog in step with Statuspage, PagerDuty and Opsgenie
 #[derive(Debug, Parser)]
-#[command(name = "portolan", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(
+    name = "portolan",
+    version,
+    help_template = help_template(),
+    after_help = AFTER_HELP,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -35,6 +43,10 @@ pub enum Command {
     /// List what resyncs and the incident sync did, newest first
     #[command(after_help = RUNS_AFTER_HELP)]
     Runs(RunsArguments),
+
+    /// Print the entities that a mapping makes of the sources, without Port
+    #[command(after_help = EXPORT_AFTER_HELP)]
+    Export(ExportArguments),
 
     /// Print the default mapping and blueprints
     #[command(after_help = DEFAULTS_AFTER_HELP)]
@@ -99,7 +111,8 @@ pub struct ReconcileArguments {
     #[arg(short, long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
 
-    /// Print every step with its texts, and change nothing
+    /// Print every step with its texts, and change nothing, whatever
+    /// OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE says
     #[arg(long)]
     pub plan: bool,
 
@@ -172,6 +185,20 @@ pub struct RunsArguments {
     pub run: Option<String>,
 }
 
+/// Flags of `portolan export`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ExportArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Map by this document, in YAML or JSON [default: the mapping of OCEAN__RESOURCES_PATH, or the
+    /// one that is built in]
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+}
+
 /// Flags of `portolan defaults`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DefaultsArguments {
@@ -239,6 +266,50 @@ pub struct SandboxArguments {
     pub seed: u64,
 }
 
+/// The commands as the help shows them; clap would list them all in one.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Run it", &["run", "reconcile"]),
+    ("Look at it", &["check", "runs"]),
+    ("Work on mappings", &["export", "defaults"]),
+    ("Live events", &["events"]),
+    ("Other", &["sandbox", "completions", "man", "help"]),
+];
+
+/// The help of the program, with the commands in groups.
+fn help_template() -> String {
+    let described = Command::augment_subcommands(clap::Command::new("portolan"));
+    let mut abouts: BTreeMap<&str, String> = described
+        .get_subcommands()
+        .filter_map(|command| Some((command.get_name(), command.get_about()?.to_string())))
+        .collect();
+    // Clap adds it when it parses.
+    abouts.insert(
+        "help",
+        "Print this message or the help of a command".to_owned(),
+    );
+    let width = abouts
+        .keys()
+        .map(|name| name.len())
+        .max()
+        .unwrap_or_default();
+    let styles = Styles::styled();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let mut commands = String::new();
+    for (title, names) in GROUPS {
+        commands += &format!("{header}{title}:{header:#}\n");
+        for name in names {
+            let about = abouts.get(name).map_or("", String::as_str);
+            let gap = " ".repeat(width.saturating_sub(name.len()));
+            commands += &format!("  {literal}{name}{literal:#}{gap}  {about}\n");
+        }
+        commands.push('\n');
+    }
+    format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}\
+         {header}Options:{header:#}\n{{options}}{{after-help}}"
+    )
+}
+
 const AFTER_HELP: &str = "\
 Settings come from the environment (OCEAN__…), .env and config.yaml; see docs/configuration.md
 
@@ -302,6 +373,13 @@ service runs, with the same environment.
 
 Exit codes: 0 shown; 1 the database cannot be read, or there is no such run; 2 not started";
 
+const EXPORT_AFTER_HELP: &str = "\
+A line of JSON each on standard output, as a resync would send it; where several objects lead to
+one entity, a line for each. The summary and the log go to standard error. Credentials of Port
+are not needed, those of the sources are as for `portolan run`.
+
+Exit codes: 0 all done; 1 nothing came of it; 2 not started; 3 partly done (see the log)";
+
 const DEFAULTS_AFTER_HELP: &str = "\
 A first start stores both in Port; from then on those in Port are the ones that count. Several
 sources are joined: a kind that two of them have is written with its source. Without a flag for
@@ -334,6 +412,23 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_one_group_of_the_help() {
+        let commands = Command::augment_subcommands(clap::Command::new("portolan"));
+        let mut commands: Vec<&str> = commands
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .chain(["help"])
+            .collect();
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        commands.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(grouped, commands);
     }
 
     #[test]

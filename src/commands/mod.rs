@@ -4,6 +4,7 @@
 mod check;
 mod defaults;
 mod events;
+mod export;
 mod history;
 mod incident_sync;
 mod logging;
@@ -78,6 +79,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Events(arguments) => runtime.block_on(events::run(arguments)),
         Command::Check(arguments) => runtime.block_on(check::run(arguments)),
         Command::Runs(arguments) => runtime.block_on(runs::run(arguments)),
+        Command::Export(arguments) => runtime.block_on(export::run(arguments)),
         Command::Defaults(arguments) => defaults::run(&arguments),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
         Command::Completions(arguments) => reference::completions(&arguments),

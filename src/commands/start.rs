@@ -203,7 +203,12 @@ async fn check_credentials(
             refused.push((label, error));
         }
     }
-    for (name, error) in &refused {
+    accepted(&refused)
+}
+
+/// Says what was refused, all of it, and how that ends the program.
+pub(super) fn accepted(refused: &[(&str, ApiError)]) -> Result<(), Exit> {
+    for (name, error) in refused {
         tracing::error!(
             "Cannot work with {name}: {}",
             with_hint(error, error.hint())

@@ -1,6 +1,7 @@
-//! The commands that only tell or print: `runs`, and what needs no service.
+//! The commands that only tell or print: `runs`, `defaults`, `export`, what shells and
+//! manual readers get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use portolan::catalog::Defaults;
@@ -12,7 +13,7 @@ use portolan::store::{NewSyncStep, Store, SyncMode, SyncOutcome, SyncStepKind};
 use serde_json::{Value, json};
 
 use crate::installed::{blueprint, install, resource};
-use crate::program::{portolan, portolan_in, small_sandbox};
+use crate::program::{Outcome, portolan, portolan_in, small_sandbox, with};
 
 /// A mapping of two kinds with a blueprint each.
 fn install_two_kinds(sandbox: &Sandbox) {
@@ -207,4 +208,138 @@ async fn the_manual_has_a_page_for_the_program_and_one_for_each_command() {
 
     let outcome = portolan(&["man", "fly"], &[]).await.expect_code(2);
     assert!(outcome.stderr.contains("there is no command `fly`"));
+}
+
+/// Without anything of Port.
+fn without_port(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let mut environment = sandbox.environment();
+    environment.retain(|(name, _)| !name.starts_with("OCEAN__PORT__"));
+    environment
+}
+
+fn lines(outcome: &Outcome) -> Vec<Value> {
+    let lines = outcome.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Blueprint and identifier of each.
+fn names(entities: &[Value]) -> BTreeSet<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let entities = entities.iter();
+    entities
+        .map(|entity| (text(&entity["blueprint"]), text(&entity["identifier"])))
+        .collect()
+}
+
+#[tokio::test]
+async fn an_export_is_what_a_resync_would_send_without_a_word_to_port() {
+    let sandbox = small_sandbox().await;
+
+    let outcome = portolan(&["export"], &without_port(&sandbox))
+        .await
+        .expect_code(0);
+
+    assert!(sandbox.port.requests().is_empty());
+    let exported = lines(&outcome);
+    assert!(exported.len() > 100);
+    let total = outcome
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("| total"));
+    assert!(
+        total.unwrap().contains(&format!(" {} ", exported.len())),
+        "{total:?}"
+    );
+
+    portolan(&["run"], &sandbox.environment())
+        .await
+        .expect_code(0);
+    let sent = sandbox
+        .port
+        .requests_to(&Matcher::post("/v1/blueprints/*/entities/bulk"));
+    let mut written = BTreeSet::new();
+    for request in &sent {
+        let blueprint = request.path.split('/').nth(3).unwrap().to_owned();
+        for entity in request.json()["entities"].as_array().unwrap() {
+            let identifier = entity["identifier"].as_str().unwrap().to_owned();
+            written.insert((blueprint.clone(), identifier));
+        }
+    }
+    assert_eq!(names(&exported), written);
+}
+
+#[tokio::test]
+async fn an_export_by_a_mapping_of_ones_own_reads_what_that_names() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+    let things =
+        json!({"identifier": ".id", "blueprint": "\"thing\"", "properties": {"name": ".name"}});
+    let mapping = json!({"resources": [resource("statuspage", &things)]});
+    fs::write(directory.path().join("mapping.json"), mapping.to_string()).unwrap();
+    let arguments = ["export", "--mapping", "mapping.json"];
+
+    let outcome = portolan_in(directory.path(), &arguments, &without_port(&sandbox))
+        .await
+        .expect_code(0);
+
+    let exported = lines(&outcome);
+    assert_eq!(exported.len(), 3);
+    assert!(exported[0]["properties"]["name"].is_string());
+    assert_eq!(
+        sandbox
+            .statuspage
+            .requested(&Matcher::get("/v1/pages/*/components")),
+        0
+    );
+
+    fs::write(directory.path().join("mapping.json"), "resources: 7").unwrap();
+    let outcome = portolan_in(directory.path(), &arguments, &without_port(&sandbox))
+        .await
+        .expect_code(2);
+    assert!(outcome.logged("ERROR")[0].contains("`resources` has to be a list"));
+}
+
+#[tokio::test]
+async fn an_export_ends_as_a_resync_would() {
+    let sandbox = small_sandbox().await;
+    let environment = without_port(&sandbox);
+    sandbox.statuspage.fault(
+        Matcher::get("/v1/pages/*/components"),
+        Answer::json(404, &json!({"error": "no components here"})),
+        100,
+    );
+
+    let outcome = portolan(&["export"], &environment).await.expect_code(3);
+    assert!(!lines(&outcome).is_empty());
+    let errors = outcome.logged("ERROR");
+    assert!(
+        errors
+            .iter()
+            .any(|error| error.contains("`component` is incomplete")),
+        "{errors:?}"
+    );
+
+    let token = "OCEAN__INTEGRATION__CONFIG__PAGERDUTY_TOKEN";
+    let refused = with(environment, token, "wrong-token-of-pagerduty-7733");
+    let outcome = portolan(&["export"], &refused).await.expect_code(2);
+    assert!(outcome.stdout.is_empty());
+    assert!(outcome.logged("ERROR")[0].contains("Cannot work with PagerDuty"));
+
+    let nothing = [(
+        "OCEAN__INTEGRATION__IDENTIFIER".to_owned(),
+        "mine".to_owned(),
+    )];
+    let outcome = portolan(&["export"], &nothing).await.expect_code(2);
+    assert!(
+        outcome
+            .stderr
+            .contains("the credentials of at least one source")
+    );
+    assert!(
+        !outcome.stderr.contains("OCEAN__PORT__"),
+        "{}",
+        outcome.stderr
+    );
 }

@@ -125,6 +125,16 @@ struct Notes {
 }
 
 impl Reporter {
+    /// One that nobody listens to.
+    pub(super) fn silent() -> Self {
+        Self(Arc::new(Notes {
+            examples: None,
+            kinds: metrics::channel().0,
+            ended: Arc::default(),
+            _over: CancellationToken::new().drop_guard(),
+        }))
+    }
+
     /// The mapping is read; every kind is about to begin.
     pub(super) fn began(&self, configs: &[Arc<ResourceConfig>]) {
         self.0.kinds.began(configs);
