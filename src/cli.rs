@@ -294,16 +294,16 @@ fn help_template() -> String {
         .unwrap_or_default();
     let styles = Styles::styled();
     let (header, literal) = (styles.get_header(), styles.get_literal());
-    let mut commands = String::new();
-    for (title, names) in GROUPS {
-        commands += &format!("{header}{title}:{header:#}\n");
-        for name in names {
+    let of_group = |(title, names): &(&str, &[&str])| {
+        let lines = names.iter().map(|name| {
             let about = abouts.get(name).map_or("", String::as_str);
             let gap = " ".repeat(width.saturating_sub(name.len()));
-            commands += &format!("  {literal}{name}{literal:#}{gap}  {about}\n");
-        }
-        commands.push('\n');
-    }
+            format!("  {literal}{name}{literal:#}{gap}  {about}\n")
+        });
+        let lines: String = lines.collect();
+        format!("{header}{title}:{header:#}\n{lines}\n")
+    };
+    let commands: String = GROUPS.iter().map(of_group).collect();
     format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}\
          {header}Options:{header:#}\n{{options}}{{after-help}}"

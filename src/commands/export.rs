@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: ExportArguments) -> Exit {
     let (progress, stop) = (Progress::default(), CancellationToken::new());
     let mut output = Output::new(stop.clone());
     let exporting = export.run(&document, &progress, &stop, |entities| {
-        output.write(entities)
+        output.write(entities);
     });
     let exporting = Box::pin(logging.console.watch(&progress, exporting));
     let Ended { result, signal } = signals::obey(exporting, &stop).await;
@@ -77,8 +77,10 @@ async fn begin(
     let sources =
         sources(settings, &export.sources).map_err(|error| not_started(&error, error.hint()))?;
     let probes = join_all(sources.iter().map(|(_, source)| source.probe())).await;
-    let probed = sources.iter().zip(probes);
-    let refused = probed.filter_map(|((label, _), probe)| Some((label.as_str(), probe.err()?)));
+    let refused = sources
+        .iter()
+        .zip(probes)
+        .filter_map(|((label, _), probe)| Some((label.as_str(), probe.err()?)));
     accepted(&refused.collect::<Vec<_>>())?;
     let sources = sources.into_iter().map(|(_, source)| source).collect();
     Ok((document, sources))
@@ -100,12 +102,11 @@ fn mapping(
     } else {
         let defaults = Defaults::load(export.resources_path.as_deref(), names)
             .map_err(|error| not_started(&error, error.hint()))?;
-        match &defaults.own_mapping {
-            Some(OwnMapping { origin, text }) => of_text(text, origin),
-            None => {
-                let origin = "the default mapping";
-                resource_config::parse_value(&defaults.mapping, origin, names, &jq)
-            }
+        if let Some(OwnMapping { origin, text }) = &defaults.own_mapping {
+            of_text(text, origin)
+        } else {
+            let origin = "the default mapping";
+            resource_config::parse_value(&defaults.mapping, origin, names, &jq)
         }
     };
     let parsed = parsed.map_err(|invalid: InvalidDocument| {
