@@ -248,7 +248,12 @@ async fn credentials_that_are_refused_do_not_hide_what_else_is_wrong() {
     expect_line(&outcome, '✗', &["✗ Port:", "Hint:"]);
     expect_line(&outcome, '✗', &["✗ PagerDuty:", "401"]);
     expect_line(&outcome, '✗', &["✗ Statuspage:", "incidents", "403"]);
-    expect_line(&outcome, '!', &["mapping", "Port could not be asked"]);
+    expect_line(
+        &outcome,
+        '!',
+        &["mapping", "Port could not be asked", "--mapping FILE"],
+    );
+    assert!(!outcome.stdout.contains("✓ mapping"), "{}", outcome.stdout);
     let printed = format!("{}{}", outcome.stdout, outcome.stderr);
     assert!(!printed.contains(secret) && !printed.contains("wrong-token"));
     outcome.expect_code(2);

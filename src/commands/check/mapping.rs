@@ -80,6 +80,11 @@ pub(super) async fn check(
         let parsed = resource_config::parse_value(&defaults.mapping, "", &sources, &jq);
         parsed.map_or_else(|_| Vec::new(), |parsed| parsed.document.resources)
     };
+    if file.is_none() && matches!(found, Found::Unknown) {
+        let text = "the one in Port could not be read, since Port could not be asked";
+        let finding = Finding::note(ABOUT, text).remedy("--mapping FILE checks that of a file");
+        return (vec![finding], reading_only(&jq, &of_defaults()));
+    }
     let document = match document(file, &found, &defaults) {
         Ok(document) => document,
         Err(finding) => return (vec![*finding], reading_only(&jq, &of_defaults())),
@@ -107,10 +112,11 @@ pub(super) async fn check(
     let configs = match document.fit(&sources, &jq, &blueprints) {
         Ok(Parsed { document, warnings }) => {
             let configs = document.resources.len();
-            let there = blueprints.values().flatten().count();
-            let text = format!(
-                "{configs} resource configs are right, and fit the {there} blueprints that they concern"
-            );
+            let fits = match blueprints.values().flatten().count() {
+                0 => String::new(),
+                there => format!(", and fit the {there} blueprints that they concern"),
+            };
+            let text = format!("{configs} resource configs are right{fits}");
             findings.insert(0, Finding::good(ABOUT, text));
             findings.extend(warnings.into_iter().map(|text| Finding::note(ABOUT, text)));
             document.resources
