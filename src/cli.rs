@@ -56,6 +56,18 @@ pub enum Command {
     #[command(after_help = EVENTS_AFTER_HELP)]
     Events(EventsArguments),
 
+    /// Map raw objects to entities offline, and see why they become what they become
+    #[command(after_help = MAP_AFTER_HELP, override_usage = MAP_USAGE)]
+    Map(MapArguments),
+
+    /// Save the raw objects of the accounts into a folder, to try mappings on
+    #[command(after_help = RECORD_AFTER_HELP)]
+    Record(RecordArguments),
+
+    /// Run one expression as mappings run it, on JSON from a file or standard input
+    #[command(after_help = JQ_AFTER_HELP, override_usage = JQ_USAGE)]
+    Jq(JqArguments),
+
     /// Watch a full resync against simulators: no account, no network, no settings
     Sandbox(SandboxArguments),
 
@@ -232,6 +244,74 @@ pub struct ManArguments {
     pub command: Option<String>,
 }
 
+/// Arguments of `portolan map`.
+#[derive(Clone, Debug, Args)]
+pub struct MapArguments {
+    /// Raw objects as JSON: one, an array or one after the other [default: standard input]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Map by this mapping, YAML or JSON as it is in Port [default: the one that a first start stores]
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+
+    /// Say what the objects are: a kind of the mapping
+    #[arg(long)]
+    pub kind: Option<String>,
+
+    /// Show every expression with its value instead of the entities, and what is wrong with it
+    #[arg(long)]
+    pub explain: bool,
+
+    /// Map the recorded files of a folder and compare with the entities in its `expected`
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "kind", "explain"])]
+    pub test: Option<PathBuf>,
+
+    /// Write what --test would compare with
+    #[arg(long, requires = "test")]
+    pub update: bool,
+}
+
+/// Arguments of `portolan record`.
+#[derive(Clone, Debug, Args)]
+pub struct RecordArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Where to save them; the folder is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+
+    /// Record the kinds of this mapping [default: the mapping in Port]
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+
+    /// Record the kinds of the mapping that a first start stores
+    #[arg(long, conflicts_with = "mapping")]
+    pub defaults: bool,
+
+    /// Save e-mail addresses as they are, instead of invented ones
+    #[arg(long)]
+    pub keep_emails: bool,
+}
+
+/// Arguments of `portolan jq`.
+#[derive(Clone, Debug, Args)]
+pub struct JqArguments {
+    /// The expression, as a mapping has it
+    #[arg(required_unless_present = "lines")]
+    pub filter: Option<String>,
+
+    /// JSON values to run it on, one after the other [default: standard input]
+    pub file: Option<PathBuf>,
+
+    /// Read {"filter":…,"input":…} and write {"value":…} or {"error":…}, a line for a line
+    #[arg(long)]
+    pub lines: bool,
+}
+
 /// Flags of `portolan sandbox`.
 #[derive(Clone, Debug, Args)]
 pub struct SandboxArguments {
@@ -270,7 +350,10 @@ pub struct SandboxArguments {
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run it", &["run", "reconcile"]),
     ("Look at it", &["check", "runs"]),
-    ("Work on mappings", &["export", "defaults"]),
+    (
+        "Work on mappings",
+        &["map", "jq", "record", "export", "defaults"],
+    ),
     ("Live events", &["events"]),
     ("Other", &["sandbox", "completions", "man", "help"]),
 ];
@@ -393,6 +476,46 @@ fish:  portolan completions fish > ~/.config/fish/completions/portolan.fish";
 const MAN_AFTER_HELP: &str = "\
 To read it:     portolan man | man -l -
 To install it:  portolan man > /usr/local/share/man/man1/portolan.1";
+
+const MAP_USAGE: &str = "portolan map [--mapping <FILE>] [--kind <KIND>] [--explain] [FILE]...
+       portolan map [--mapping <FILE>] --test <DIR> [--update]";
+
+const MAP_AFTER_HELP: &str = "\
+Prints the entities that Port would be sent, a JSON object a line, and on standard error how many
+objects gave them. The kind says which resource configs of the mapping apply, and without --mapping
+whose defaults; it is needed unless the mapping has one kind. Of the objects, those count that the
+API would list for the selector, its dates aside. Enrichment is what the objects hold of it.
+
+Needs no account and no network. OCEAN__ALLOW_ENVIRONMENT_VARIABLES_JQ_ACCESS and
+OCEAN__JQ_ENVIRONMENT_ALLOW_LIST say what `env` shows, as in a resync. See docs/mapping.md
+
+Exit codes: 0 all mapped; 1 the input cannot be read, or --test found a difference; 2 the mapping
+or the kind is wrong; 3 some objects failed";
+
+const RECORD_AFTER_HELP: &str = "\
+Writes a file for each kind and account, with the objects as a resync maps them, enrichment and
+all, and manifest.json, which says what they are and whether everything was listed. Secrets are
+masked as in the log. Names and texts stay: read them before you give them away. Changes nothing
+in Port or at a vendor. `portolan map --test DIR` maps what was recorded.
+
+Needed in the environment, as for `portolan run`: Port's credentials, and those of the accounts.
+OCEAN__RESOURCES_PATH holds the mapping that --defaults means, where it is set.
+
+Exit codes: 0 recorded; 1 nothing could be listed, or the folder not be written; 2 not started;
+3 something could not be listed to its end (see the log)";
+
+const JQ_USAGE: &str = "portolan jq <FILTER> [FILE]
+       portolan jq --lines [FILE]";
+
+const JQ_AFTER_HELP: &str = "\
+Prints one line for each input: the first output of the expression, and null where there is none,
+as for a field of a mapping. A field whose expression fails is null as well; here the failure is
+told on standard error. Single quotes, limits and the environment are those of mappings:
+OCEAN__ALLOW_ENVIRONMENT_VARIABLES_JQ_ACCESS and OCEAN__JQ_ENVIRONMENT_ALLOW_LIST say what `env`
+shows, without what holds a secret. Needs no other setting, no account and no network.
+
+Exit codes: 0 done; 1 the expression failed on an input, or an input is no JSON; 2 the expression
+does not compile. With --lines, whatever is wrong with a line is its answer, and the code is 0";
 
 /// `250ms`, `2s`, `1.5s`, `1m`.
 fn duration(text: &str) -> Result<Duration, String> {

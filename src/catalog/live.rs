@@ -29,7 +29,7 @@ use super::current::Contribution;
 use super::ledger::{Fingerprint, Fingerprints};
 use super::order;
 use super::recent::{EntityKey, RecentWrites};
-use super::request::{Fate, Pending, Verdict, named, store};
+use super::request::{self, Fate, Pending, Verdict, named};
 use super::writer::WriteLimits;
 use crate::api::{ApiError, PortClient, Shown, UpsertOptions};
 use crate::causes::one_line;
@@ -196,7 +196,10 @@ impl LiveWriter<'_> {
             }
             for ((blueprint, merge), entities) in requests {
                 for batch in self.batches(entities) {
+                    let claim = request::claim(&batch, self.recent).await;
+                    // That may have been a long wait.
                     if !(self.is_ours)() {
+                        claim.release().await;
                         written.is_lost = true;
                         return again;
                     }
@@ -204,12 +207,12 @@ impl LiveWriter<'_> {
                         merge,
                         ..self.options.clone()
                     };
-                    let verdicts = store(
+                    let verdicts = request::store_claimed(
                         self.port.clone(),
                         options,
                         blueprint.clone(),
                         batch,
-                        Arc::clone(self.recent),
+                        claim,
                     )
                     .await;
                     for verdict in verdicts {
@@ -267,11 +270,12 @@ impl LiveWriter<'_> {
             before = left.len();
             let mut refused = Vec::new();
             for identity in left {
+                let claim = self.recent.claim(&[(key(&identity), fetched)]).await;
                 if !(self.is_ours)() {
+                    claim.release().await;
                     written.is_lost = true;
                     return;
                 }
-                let claim = self.recent.claim(&[(key(&identity), fetched)]).await;
                 if claim.is_outdated(key(&identity)) {
                     claim.release().await;
                     written.outdated += 1;

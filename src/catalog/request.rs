@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::ledger::Fingerprint;
-use super::recent::{EntityKey, RecentWrites};
+use super::recent::{Claim, EntityKey, RecentWrites};
 use crate::api::{EntityFailure, PortClient, UpsertOptions};
 use crate::causes::one_line;
 use crate::mapping::{Entity, EntityIdentifier};
@@ -132,11 +132,27 @@ pub(super) async fn store(
     entities: Vec<Pending>,
     recent: Arc<RecentWrites>,
 ) -> Vec<Verdict> {
-    let mut verdicts = Vec::with_capacity(entities.len());
+    let claim = claim(&entities, &recent).await;
+    store_claimed(port, options, blueprint, entities, claim).await
+}
+
+/// Waits until nobody else writes or deletes any of these.
+pub(super) async fn claim(entities: &[Pending], recent: &Arc<RecentWrites>) -> Claim {
     let known = entities
         .iter()
         .filter_map(|pending| Some((pending.key()?, pending.as_of)));
-    let claim = recent.claim(&known.collect::<Vec<_>>()).await;
+    recent.claim(&known.collect::<Vec<_>>()).await
+}
+
+/// The same with entities that have been claimed.
+pub(super) async fn store_claimed(
+    port: PortClient,
+    options: UpsertOptions,
+    blueprint: String,
+    entities: Vec<Pending>,
+    claim: Claim,
+) -> Vec<Verdict> {
+    let mut verdicts = Vec::with_capacity(entities.len());
     let is_outdated = |pending: &Pending| pending.key().is_some_and(|key| claim.is_outdated(key));
     let (outdated, entities): (Vec<_>, Vec<_>) = entities.into_iter().partition(is_outdated);
     verdicts.extend(outdated.into_iter().map(|pending| Verdict {

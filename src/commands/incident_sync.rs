@@ -53,6 +53,16 @@ pub(super) fn set_up(settings: &Settings, store: &Store) -> Result<Option<Incide
 }
 
 impl IncidentSync {
+    /// How long it takes until everybody sees what somebody has written. Whoever
+    /// writes nothing need not wait.
+    pub(super) fn settle(&self) -> Duration {
+        if self.mode == Mode::Apply {
+            self.reconciler.config.guards.settle
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// Runs passes until `stop` is cancelled: at once, when the interval is over,
     /// and on hints. May be dropped between any two steps: the next pass, here or in
     /// another process, begins with a look at what is there.

@@ -7,9 +7,14 @@ mod events;
 mod export;
 mod history;
 mod incident_sync;
+mod input;
+mod jq;
 mod logging;
+mod map;
 mod progress_bar;
 mod reconcile;
+mod record;
+mod recording;
 mod reference;
 mod run;
 mod runner;
@@ -81,6 +86,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Runs(arguments) => runtime.block_on(runs::run(arguments)),
         Command::Export(arguments) => runtime.block_on(export::run(arguments)),
         Command::Defaults(arguments) => defaults::run(&arguments),
+        Command::Map(arguments) => map::run(&arguments),
+        Command::Record(arguments) => runtime.block_on(record::run(arguments)),
+        Command::Jq(arguments) => jq::run(arguments),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
         Command::Completions(arguments) => reference::completions(&arguments),
         Command::Man(arguments) => reference::man(&arguments),

@@ -67,8 +67,7 @@ impl Runner {
     }
 
     /// Runs one resync for each request until `stop` is cancelled or the term is
-    /// over. Returns a request that was not served to its end: whoever leads next
-    /// is to do so.
+    /// over. Returns a request that was not served to its end.
     pub(super) async fn serve(
         &self,
         queue: &mut Queue,
@@ -108,7 +107,7 @@ impl Runner {
         if let Some(Err(_)) = term.within(telling).await {
             tracing::warn!("Could not tell Port in time how the last resync ended");
         }
-        unserved.or_else(|| queue.waiting())
+        unserved
     }
 
     /// Waits for the next request.

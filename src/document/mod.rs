@@ -27,6 +27,8 @@ use crate::jq::Filter;
 pub struct Expression {
     /// For messages: `resources[3].port.entity.mappings.properties.startDate`.
     pub path: String,
+    /// None when the document has no text.
+    pub position: Option<Position>,
     pub filter: Arc<Filter>,
 }
 

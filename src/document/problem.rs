@@ -30,7 +30,8 @@ pub struct DocumentProblem {
     pub hint: Option<String>,
 }
 
-/// An expression and the bytes of it that are to blame.
+/// A text, an expression as a rule, and the bytes of it that are to blame.
+/// Displays as lines below the one that says where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snippet {
     pub text: String,
@@ -48,23 +49,16 @@ impl fmt::Display for InvalidDocument {
         write!(formatter, "{} has {count}", self.origin)?;
         for problem in &self.problems {
             formatter.write_str("\n\n")?;
-            problem.write(formatter, &self.origin)?;
+            write!(formatter, "{}", problem.in_document(&self.origin))?;
         }
         Ok(())
     }
 }
 
 impl DocumentProblem {
-    /// The expression with what is to blame underlined, where there is one.
-    pub fn excerpt(&self) -> Option<String> {
-        struct Written<'a>(&'a Snippet);
-        impl fmt::Display for Written<'_> {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.write(formatter)
-            }
-        }
-        let snippet = self.expression.as_ref()?;
-        Some(Written(snippet).to_string().trim_matches('\n').to_owned())
+    /// Displays as several lines, with the place in the document of this name.
+    pub fn in_document<'a>(&'a self, origin: &'a str) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |formatter| self.write(formatter, origin))
     }
 
     fn write(&self, formatter: &mut fmt::Formatter<'_>, origin: &str) -> fmt::Result {
@@ -79,7 +73,7 @@ impl DocumentProblem {
             (false, true) => formatter.write_str("the document")?,
         }
         if let Some(snippet) = &self.expression {
-            snippet.write(formatter)?;
+            write!(formatter, "{snippet}")?;
         }
         write!(formatter, "\n    {}", self.message)?;
         if let Some(hint) = &self.hint {
@@ -92,8 +86,10 @@ impl DocumentProblem {
 impl Snippet {
     /// Widest part of an expression that is shown.
     const WIDTH: usize = 100;
+}
 
-    fn write(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl fmt::Display for Snippet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(span) = &self.span else {
             for line in self.text.lines() {
                 write!(formatter, "\n      {}", shown(line, 0))?;
@@ -114,8 +110,8 @@ impl Snippet {
 
         let before = self.text[line_start..start].chars().count();
         let carets = self.text[start..end].chars().count().max(1);
-        let skipped = if before + carets > Self::WIDTH {
-            before.saturating_sub(Self::WIDTH / 2)
+        let skipped = if before + carets > Snippet::WIDTH {
+            before.saturating_sub(Snippet::WIDTH / 2)
         } else {
             0
         };
@@ -124,7 +120,7 @@ impl Snippet {
         } else {
             before
         };
-        let carets = carets.min(Self::WIDTH.saturating_sub(lead).max(1));
+        let carets = carets.min(Snippet::WIDTH.saturating_sub(lead).max(1));
 
         write!(
             formatter,
@@ -174,16 +170,10 @@ mod tests {
     use super::*;
 
     fn shown_as(text: &str, span: Option<Range<usize>>) -> String {
-        struct Written(Snippet);
-        impl fmt::Display for Written {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.write(formatter)
-            }
-        }
-        Written(Snippet {
+        Snippet {
             text: text.to_owned(),
             span,
-        })
+        }
         .to_string()
     }
 

@@ -378,6 +378,7 @@ impl<'a> Reader<'a> {
         match self.jq.compile(&text) {
             Ok(filter) => Some(Expression {
                 path: path.to_string(),
+                position: self.positions.value(path),
                 filter,
             }),
             Err(CompileError {

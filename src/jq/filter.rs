@@ -10,6 +10,8 @@ use jaq_json::Val;
 use super::compile::Compiled;
 use super::fuel::{self, Run};
 use super::functions::Engine;
+use super::looked::{self, Looked};
+use super::reads::Key;
 use super::value::{Bounded, text_of};
 use super::{Limits, RunError, Step};
 
@@ -96,6 +98,24 @@ impl Filter {
     /// on whole counts as looking at everything below it.
     pub fn may_read(&self, path: &[Step]) -> bool {
         self.compiled.reads.may_read(path)
+    }
+
+    /// What the filter looks at in this input: each part of it once, and of a path
+    /// its end alone.
+    pub fn looks_at(&self, input: &Val) -> Vec<Looked> {
+        let mut parts: Vec<Looked> = Vec::new();
+        let paths: Vec<_> = self.compiled.reads.paths().collect();
+        for path in &paths {
+            let goes_on = |other: &&[Key]| other.len() > path.len() && other.starts_with(path);
+            if paths.iter().any(goes_on) {
+                continue;
+            }
+            let part = looked::at(input, path, &self.limits);
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        parts
     }
 
     /// The string, when the whole expression is a string literal.

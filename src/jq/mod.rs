@@ -16,6 +16,7 @@
 //! What is left out on purpose: modules, alternatives in destructuring
 //! (`?//`), and the local time zone, in whose place stands UTC.
 
+mod blame;
 mod compile;
 mod convert;
 mod filter;
@@ -24,6 +25,7 @@ mod functions;
 mod instrument;
 mod leading;
 mod library;
+mod looked;
 mod parse;
 mod quotes;
 mod reads;
@@ -43,6 +45,7 @@ pub use jaq_json::Val;
 
 pub use self::convert::{from_val, to_val};
 pub use self::filter::Filter;
+pub use self::looked::Looked;
 pub use self::stack::{Panicked, on_large_stack, on_large_stack_blocking};
 
 /// What a single evaluation may use.

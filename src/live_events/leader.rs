@@ -266,15 +266,11 @@ impl SharedLeadership {
     async fn look(&self, other: &mut String) -> Duration {
         let asked = Instant::now();
         match self.ask().await {
-            // The answer came after the end of the term, which somebody may have
-            // noticed: there is a new one to be asked for.
-            Ok(Answer::Leads(_)) if self.held().is_some() && self.fenced().is_none() => {
-                self.set(None);
-                Duration::ZERO
-            }
             Ok(Answer::Leads(fence)) => {
                 let until = asked + self.times.used();
-                self.set(Some(Held { fence, until }));
+                if !self.hold(Held { fence, until }) {
+                    return Duration::ZERO;
+                }
                 other.clear();
                 self.times.used() / 3
             }
@@ -320,11 +316,23 @@ impl SharedLeadership {
         self.set(None);
     }
 
+    /// Begins a term, or goes on with one, unless that has ended meanwhile: somebody
+    /// may have noticed, so there is a new one to be asked for.
+    fn hold(&self, held: Held) -> bool {
+        let mut current = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_ended = current.is_some_and(|before| before.until <= Instant::now());
+        let next = (!has_ended).then_some(held);
+        self.change(&mut current, next);
+        !has_ended
+    }
+
     fn set(&self, held: Option<Held>) {
-        let before = {
-            let mut current = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *current, held)
-        };
+        let mut current = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        self.change(&mut current, held);
+    }
+
+    fn change(&self, current: &mut Option<Held>, held: Option<Held>) {
+        let before = std::mem::replace(current, held);
         match (before, held) {
             (None, Some(Held { fence, .. })) => {
                 tracing::info!(fence, "This replica leads (fence {fence})");

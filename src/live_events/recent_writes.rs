@@ -11,8 +11,8 @@
 //! Clocks of machines differ by more than the seconds this is about, so the times in
 //! the Redis are its own. A process asks for it (`TIME`) at most every half minute, and
 //! converts by the difference to its own clock. That difference is known to a few
-//! milliseconds, which resyncs leave room for ([`RecentWrites::LIST_LAG`]). It is only
-//! replaced when it has become another one by more than [`STEP`]: what a process notes
+//! milliseconds, at worst to [`STEP`], and resyncs leave room for more
+//! ([`RecentWrites::LIST_LAG`]). It is only replaced when it has become another one: what a process notes
 //! comes back to it as the very millisecond it was, so that nobody takes their own note
 //! for somebody else's. When it is replaced in the middle of an event, that may happen;
 //! then the event is looked at again.
@@ -20,10 +20,13 @@
 //! # A Redis that is away
 //!
 //! Every question is repeated for [`PATIENCE`]. That is longer than this replica
-//! may lead or work on an event without the Redis, so who goes on after that acts
-//! for nobody else. What is left is a resync that is run once, beside a service: it
-//! goes on without protection.
+//! may lead or work on an event without the Redis, so who goes on after that finds
+//! that it may not. What is left is a resync that is run once, beside a service: it
+//! goes on without protection, and is not held up by every further question. One
+//! that may only be read (or the other way round) is away for writing, whatever
+//! reading brings.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,14 +51,17 @@ static NOTE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: claims. ARGV: token, milliseconds. All of them or none.
+/// KEYS: written, then claims. ARGV: token, milliseconds. All of them or none. The
+/// first command frees memory: then Redis lets a full memory pass, and who works off
+/// what fills it is not held up.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "for _, key in ipairs(KEYS) do
-           local token = redis.call('GET', key)
+        "redis.call('ZREM', KEYS[1], '')
+         for i = 2, #KEYS do
+           local token = redis.call('GET', KEYS[i])
            if token and token ~= ARGV[1] then return 0 end
          end
-         for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+         for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2]) end
          return 1",
     )
 });
@@ -76,6 +82,9 @@ const CLAIM_HOLDS: Duration = Duration::from_secs(30);
 /// How long a Redis that is away is asked again; see the module.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often one that was away for so long is asked whether it is back.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
 const ASK_CLOCK_AGAIN: Duration = Duration::from_secs(30);
 
 /// By how many milliseconds a clock may differ from what is known of it: less than
@@ -90,7 +99,17 @@ const AT_ONCE: usize = 1000;
 pub struct SharedRecentWrites {
     redis: SharedRedis,
     clock: Arc<Mutex<Option<Clock>>>,
-    away_since: Arc<Mutex<Option<Instant>>>,
+    reading: Arc<Mutex<Patience>>,
+    writing: Arc<Mutex<Patience>>,
+    /// Whether it was said that this goes on without the Redis.
+    is_said: Arc<AtomicBool>,
+}
+
+/// How long one kind of question has been asked in vain.
+#[derive(Debug, Default)]
+struct Patience {
+    in_vain_since: Option<Instant>,
+    asked: Option<Instant>,
 }
 
 /// How far the Redis' clock is ahead of the own one.
@@ -103,8 +122,11 @@ struct Clock {
 /// Entities that this process is writing.
 struct Claim {
     writes: SharedRecentWrites,
+    /// That of the notes, then one for each.
     keys: Vec<String>,
     token: String,
+    /// Whether the Redis knows of it.
+    is_known: bool,
 }
 
 impl SharedRecentWrites {
@@ -112,7 +134,9 @@ impl SharedRecentWrites {
         Self {
             redis,
             clock: Arc::default(),
-            away_since: Arc::default(),
+            reading: Arc::default(),
+            writing: Arc::default(),
+            is_said: Arc::default(),
         }
     }
 
@@ -165,30 +189,34 @@ impl SharedRecentWrites {
 
     /// Asks again and again where the Redis is away, which it says itself. None: it
     /// has been away for too long.
-    async fn patiently<T, Answer>(&self, ask: impl Fn() -> Answer) -> Option<T>
+    async fn patiently<T, Answer>(
+        &self,
+        patience: &Mutex<Patience>,
+        ask: impl Fn() -> Answer,
+    ) -> Option<T>
     where
         Answer: Future<Output = Result<T, RedisFault>>,
     {
+        let patience = || patience.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let answer = ask().await.ok();
-            if self.is_hopeless(answer.is_none()) || answer.is_some() {
-                return answer;
+            if !patience().may_ask(self.redis.away_since(), Instant::now()) {
+                return None;
+            }
+            if let Ok(answer) = ask().await {
+                *patience() = Patience::default();
+                self.is_said.store(false, Ordering::Relaxed);
+                return Some(answer);
+            }
+            if patience().is_over_after_failing(self.redis.away_since(), Instant::now()) {
+                if !self.is_said.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "Going on without the Redis: a live event and a resync that write the same entity at the same time may undo each other"
+                    );
+                }
+                return None;
             }
             tokio::time::sleep(Duration::from_millis(fastrand::u64(200..600))).await;
         }
-    }
-
-    /// Whether it has been away for longer than anybody should wait.
-    fn is_hopeless(&self, is_away: bool) -> bool {
-        let mut since = self
-            .away_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !is_away {
-            *since = None;
-            return false;
-        }
-        since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE
     }
 
     fn key(&self) -> String {
@@ -199,14 +227,15 @@ impl SharedRecentWrites {
 impl SharedWrites for SharedRecentWrites {
     fn note(&self, entities: Vec<(EntityKey, Timestamp)>) -> BoxFuture<'_, ()> {
         async move {
-            self.patiently(|| self.try_note(&entities)).await;
+            self.patiently(&self.writing, || self.try_note(&entities))
+                .await;
         }
         .boxed()
     }
 
     fn noted(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Instants> {
         async move {
-            self.patiently(|| self.try_noted(&entities))
+            self.patiently(&self.reading, || self.try_noted(&entities))
                 .await
                 .unwrap_or_else(|| vec![None; entities.len()])
         }
@@ -215,17 +244,21 @@ impl SharedWrites for SharedRecentWrites {
 
     fn claim(&self, entities: Vec<EntityKey>) -> BoxFuture<'_, Box<dyn SharedClaim>> {
         async move {
-            let keys = entities
+            let claims = entities
                 .iter()
-                .map(|entity| self.redis.key(&format!("claim:{entity}")))
-                .collect();
-            let claim = Claim {
+                .map(|entity| self.redis.key(&format!("claim:{entity}")));
+            let mut claim = Claim {
                 writes: self.clone(),
-                keys,
+                keys: std::iter::once(self.key()).chain(claims).collect(),
                 token: uuid::Uuid::new_v4().simple().to_string(),
+                is_known: false,
             };
             // None: it is away for too long, and so are the others from it.
-            while let Some(false) = self.patiently(|| claim.try_claim()).await {
+            while let Some(is_ours) = self.patiently(&self.writing, || claim.try_claim()).await {
+                if is_ours {
+                    claim.is_known = true;
+                    break;
+                }
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(20..100))).await;
             }
             let claim: Box<dyn SharedClaim> = Box::new(claim);
@@ -252,20 +285,53 @@ impl SharedClaim for Claim {
 
     fn renew(&self) -> BoxFuture<'_, ()> {
         async move {
-            // There is another attempt before it ends.
-            let _is_ours = self.try_claim().await;
+            if self.is_known {
+                // There is another attempt before it ends.
+                let _is_ours = self.try_claim().await;
+            }
         }
         .boxed()
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
         async move {
+            if !self.is_known {
+                return;
+            }
             let token = [self.token.clone().into_bytes()];
             // Failing that it ends by itself.
-            let _released: Result<(), RedisFault> =
-                self.writes.redis.run(&RELEASE, &self.keys, &token).await;
+            let _released: Result<(), RedisFault> = self
+                .writes
+                .redis
+                .run(&RELEASE, &self.keys[1..], &token)
+                .await;
         }
         .boxed()
+    }
+}
+
+impl Patience {
+    /// Not where it is away and has been for too long, but for a look every now and
+    /// then: each may take seconds.
+    fn may_ask(&mut self, away_since: Option<Instant>, now: Instant) -> bool {
+        let asked_lately = self.asked.is_some_and(|asked| now - asked < ASK_AGAIN);
+        if away_since.is_some() && asked_lately && self.is_over(away_since, now) {
+            return false;
+        }
+        self.asked = Some(now);
+        true
+    }
+
+    fn is_over_after_failing(&mut self, away_since: Option<Instant>, now: Instant) -> bool {
+        self.in_vain_since.get_or_insert(now);
+        self.is_over(away_since, now)
+    }
+
+    /// Whether this has been asked in vain for too long, or everything.
+    fn is_over(&self, away_since: Option<Instant>, now: Instant) -> bool {
+        let since = [self.in_vain_since, away_since];
+        let mut since = since.into_iter().flatten();
+        since.any(|since| now.saturating_duration_since(since) >= PATIENCE)
     }
 }
 
@@ -314,5 +380,34 @@ mod tests {
     fn a_clock_that_was_set_is_believed() {
         let first = Clock::seen(None, 0);
         assert_eq!(Clock::seen(Some(first), 1001).milliseconds, 1001);
+    }
+
+    #[test]
+    fn patience_ends_once_and_not_with_every_question() {
+        let began = Instant::now();
+        let at = |seconds: u64| began + Duration::from_secs(seconds);
+        let away = Some(at(0));
+        let mut patience = Patience::default();
+        assert!(patience.may_ask(None, at(0)) && !patience.is_over_after_failing(away, at(0)));
+        assert!(patience.may_ask(away, at(18)) && !patience.is_over_after_failing(away, at(18)));
+        assert!(patience.may_ask(away, at(20)) && patience.is_over_after_failing(away, at(20)));
+
+        // The next ones do not wait, and ask only now and then.
+        assert!(!patience.may_ask(away, at(21)));
+        assert!(patience.may_ask(away, at(22)) && patience.is_over_after_failing(away, at(24)));
+        let mut of_another_kind = Patience::default();
+        assert!(of_another_kind.may_ask(away, at(24)));
+        assert!(of_another_kind.is_over_after_failing(away, at(24)));
+        // Somebody else has had an answer.
+        assert!(patience.may_ask(None, at(24)));
+    }
+
+    #[test]
+    fn a_redis_that_refuses_to_be_written_to_ends_patience_though_it_can_be_read() {
+        let began = Instant::now();
+        let mut writing = Patience::default();
+        assert!(!writing.is_over_after_failing(None, began));
+        assert!(writing.is_over_after_failing(None, began + PATIENCE));
+        assert!(writing.may_ask(None, began + PATIENCE));
     }
 }

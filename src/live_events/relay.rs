@@ -7,8 +7,9 @@
 //! the Redis has it.
 //!
 //! A wish that is taken is with the leader alone. If that one is killed before it
-//! has acted, the wish is gone: whoever leads next begins with a look of its own,
-//! as after every start.
+//! has begun to act, the wish is gone; a resync that had begun is seen in Port's
+//! state of it, and run by whoever leads next. The incident sync begins each term
+//! with a look of its own.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};

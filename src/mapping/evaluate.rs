@@ -4,21 +4,26 @@ use serde_json::{Map, Value};
 
 use super::finding::{Cause, Findings, Severity};
 use crate::{
-    jq::{Limits, RunError, Val, from_val},
+    jq::{Filter, Limits, RunError, Val, from_val},
     resource_config::{Expression, Search, SearchRule, SearchValue, Template},
 };
 
-/// The first output of an expression; none and null are the same.
+/// What a field becomes: the first output of its expression; none and null are
+/// the same.
+pub fn field(filter: &Filter, input: &Val, limits: &Limits) -> Result<Option<Value>, RunError> {
+    match filter.first(input)? {
+        None | Some(Val::Null) => Ok(None),
+        Some(output) => from_val(&output, limits).map(Some),
+    }
+}
+
+/// The same, a failure told in words.
 pub(super) fn first(
     expression: &Expression,
     input: &Val,
     limits: &Limits,
 ) -> Result<Option<Value>, String> {
-    match expression.filter.first(input) {
-        Ok(None | Some(Val::Null)) => Ok(None),
-        Ok(Some(output)) => from_val(&output, limits).map(Some).map_err(failure),
-        Err(error) => Err(failure(error)),
-    }
+    field(&expression.filter, input, limits).map_err(failure)
 }
 
 /// How a failed expression is told.

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use crate::document::Position;
 use crate::resource_config::Expression;
 
 /// How much a finding costs.
@@ -38,6 +39,8 @@ pub struct Finding {
     pub cause: Cause,
     /// `resources[3].port.entity.mappings.properties.startDate`
     pub path: String,
+    /// Where that is in the text of the mapping, if it has one.
+    pub position: Option<Position>,
     pub expression: String,
     /// What happened to the first of the objects, one line.
     pub message: String,
@@ -53,20 +56,29 @@ impl fmt::Display for Finding {
             path,
             expression,
             message,
-            count,
             ..
         } = self;
-        let objects = if *count == 1 { "object" } else { "objects" };
         write!(
             formatter,
-            "{path}: `{}` {message} ({count} {objects}",
-            one_line(expression)
-        )?;
-        if let Some(sample) = &self.sample {
-            let one_of_them = if *count == 1 { "" } else { "one of them " };
-            write!(formatter, ", {one_of_them}`{}`", one_line(sample))?;
+            "{path}: `{}` {message} ({})",
+            one_line(expression),
+            self.objects()
+        )
+    }
+}
+
+impl Finding {
+    /// How many objects it happened to, and one of them: "3 objects, one of them `P1`".
+    pub fn objects(&self) -> String {
+        let count = self.count;
+        let (objects, one_of_them) = match count {
+            1 => ("object", ""),
+            _ => ("objects", "one of them "),
+        };
+        match &self.sample {
+            Some(sample) => format!("{count} {objects}, {one_of_them}`{}`", one_line(sample)),
+            None => format!("{count} {objects}"),
         }
-        formatter.write_str(")")
     }
 }
 
@@ -129,6 +141,7 @@ impl Findings {
                 severity,
                 cause,
                 path: expression.path.clone(),
+                position: expression.position,
                 expression: expression.filter.text().to_owned(),
                 message: one_line(&message()),
                 count: 1,

@@ -16,6 +16,7 @@
 
 mod entity;
 mod evaluate;
+mod explain;
 mod finding;
 pub mod identifier;
 mod items;
@@ -26,6 +27,8 @@ mod subject;
 mod tests;
 
 pub use entity::{Entity, EntityIdentifier};
+pub use evaluate::field;
+pub use explain::{Asked, Explained, Fate, explain};
 pub use finding::{Cause, Finding, Findings, Severity};
 pub use raw::{Column, Consumer, RawBatch};
 

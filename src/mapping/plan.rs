@@ -220,7 +220,7 @@ impl<'a> Plan<'a> {
             .collect()
     }
 
-    fn map_one(&self, mut subject: Subject<'_>, missing: &[bool], mapped: &mut Mapped) {
+    pub(super) fn map_one(&self, mut subject: Subject<'_>, missing: &[bool], mapped: &mut Mapped) {
         mapped.examined += 1;
         match self.is_selected(&subject, missing, &mut mapped.findings) {
             Some(true) => match self.entity(&mut subject, missing, &mut mapped.findings) {

@@ -197,10 +197,40 @@ pub(super) enum KindName {
     Opsgenie(&'static str),
 }
 
+/// A kind that no source has, or several have.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct UnknownKind {
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+pub struct UnknownKind {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// The source that a kind is of, where any may be on.
+pub fn source_of(written: &str) -> Result<SourceName, UnknownKind> {
+    resolve(written, &SourceName::ALL).map(|kind| match kind {
+        KindName::Statuspage(_) => SourceName::Statuspage,
+        KindName::Pagerduty(_) => SourceName::Pagerduty,
+        KindName::Opsgenie(_) => SourceName::Opsgenie,
+    })
+}
+
+/// The fewest sources that have these kinds, or as many of them as can be had.
+pub(super) fn sources_of(kinds: &[&str]) -> Vec<SourceName> {
+    use SourceName::{Opsgenie, Pagerduty, Statuspage};
+    const CHOICES: [&[SourceName]; 7] = [
+        &[Statuspage],
+        &[Pagerduty],
+        &[Opsgenie],
+        &[Statuspage, Pagerduty],
+        &[Statuspage, Opsgenie],
+        &[Pagerduty, Opsgenie],
+        &SourceName::ALL,
+    ];
+    let strangers = |sources: &&&[SourceName]| {
+        let strange = |kind: &&&str| resolve(kind, sources).is_err();
+        kinds.iter().filter(strange).count()
+    };
+    let fewest = CHOICES.iter().min_by_key(strangers);
+    fewest.map_or_else(Vec::new, |sources| sources.to_vec())
 }
 
 /// Works out which kind of which source `written` means.
@@ -441,6 +471,26 @@ mod tests {
         );
         assert_eq!(resolve("incidents", ALL), Ok(pagerduty("incidents")));
         assert_eq!(resolve("service", ALL), Ok(KindName::Opsgenie("service")));
+    }
+
+    #[test]
+    fn kinds_tell_which_sources_a_document_is_for() {
+        use SourceName::{Opsgenie, Pagerduty, Statuspage};
+        for (kinds, sources) in [
+            (&["incident", "component"][..], &[Statuspage][..]),
+            (&["incident", "alert"], &[Opsgenie]),
+            (&["incidents", "change_events"], &[Pagerduty]),
+            (
+                &["incident", "component", "incidents"],
+                &[Statuspage, Pagerduty],
+            ),
+            (&["statuspage.incident", "alert"], &[Statuspage, Opsgenie]),
+            (&["services", "shedules"], &[Pagerduty]),
+        ] {
+            assert_eq!(sources_of(kinds), sources, "{kinds:?}");
+        }
+        assert_eq!(source_of("oncalls"), Ok(Pagerduty));
+        assert!(source_of("incident").is_err());
     }
 
     #[test]

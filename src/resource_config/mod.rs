@@ -25,8 +25,8 @@ mod tests;
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 pub use fit::{Blueprints, literal_blueprints, related_blueprints};
-pub use kind::{Kind, OpsgenieKind, PagerdutyKind, StatuspageKind};
-pub use parse::{fit_text, fit_value, parse_text, parse_value, value_of_text};
+pub use kind::{Kind, OpsgenieKind, PagerdutyKind, StatuspageKind, UnknownKind, source_of};
+pub use parse::{fit_text, fit_value, parse_text, parse_text_alone, parse_value, value_of_text};
 pub use selector::{
     Comparison, EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, Operator,
     OpsgenieSearch, SchedulesSelector, ServicesSelector,
@@ -170,6 +170,16 @@ impl ResourceConfig {
 }
 
 impl EntityMapping {
+    /// Every expression, in the order in which people write them.
+    pub fn for_each_expression<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression)) {
+        self.identifier.for_each_expression(visit);
+        visit(&self.blueprint);
+        self.title.iter().chain(&self.icon).for_each(&mut *visit);
+        let fields = self.properties.iter().chain(&self.relations);
+        let templates = self.team.iter().chain(fields.map(|(_, field)| field));
+        templates.for_each(|template| template.for_each_expression(visit));
+    }
+
     fn may_read(&self, path: &[Step]) -> bool {
         let reads = |expression: &Expression| expression.filter.may_read(path);
         self.identifier.may_read(path)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::fit::{self, Blueprints};
-use super::{MappingDocument, Parsed, ResourceConfig, resource};
+use super::{MappingDocument, Parsed, ResourceConfig, kind, resource};
 use crate::{
     document::{InvalidDocument, Path, Reader},
     jq::Jq,
@@ -39,6 +39,20 @@ pub fn fit_text(
 pub fn value_of_text(text: &str, jq: &Jq) -> Value {
     let (_, value) = Reader::of_text(jq, "", text);
     value.unwrap_or_default()
+}
+
+/// Reads a document beside which there are no settings: the sources that are on
+/// are those that its kinds are of.
+pub fn parse_text_alone(text: &str, origin: &str, jq: &Jq) -> Result<Parsed, InvalidDocument> {
+    let (reader, value) = Reader::of_text(jq, origin, text);
+    let resources = value.as_ref().and_then(|value| value.get("resources"));
+    let kinds: Vec<&str> = resources
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|resource| resource.get("kind")?.as_str())
+        .collect();
+    finish(reader, value.as_ref(), &kind::sources_of(&kinds), None)
 }
 
 /// Reads a document as Port stores it.

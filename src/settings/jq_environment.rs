@@ -14,6 +14,12 @@ use url::Url;
 use super::reader::Reader;
 use super::{pagerstatus, table};
 
+const ACCESS: &str = "OCEAN__ALLOW_ENVIRONMENT_VARIABLES_JQ_ACCESS";
+const ALLOW_LIST: &str = "OCEAN__JQ_ENVIRONMENT_ALLOW_LIST";
+
+/// The settings that are read here.
+pub(super) const VARIABLES: [&str; 2] = [ACCESS, ALLOW_LIST];
+
 /// Parts of names that say "secret".
 const SECRET_WORDS: [&str; 7] = [
     "TOKEN",
@@ -34,12 +40,10 @@ pub(super) fn read(
     environment: BTreeMap<String, OsString>,
     secrets: &[SecretString],
 ) -> BTreeMap<String, String> {
-    if !reader.boolean("OCEAN__ALLOW_ENVIRONMENT_VARIABLES_JQ_ACCESS") {
+    if !reader.boolean(ACCESS) {
         return BTreeMap::new();
     }
-    let allow_list = reader
-        .is_set("OCEAN__JQ_ENVIRONMENT_ALLOW_LIST")
-        .then(|| reader.list("OCEAN__JQ_ENVIRONMENT_ALLOW_LIST"));
+    let allow_list = reader.is_set(ALLOW_LIST).then(|| reader.list(ALLOW_LIST));
     let (mut shown, withheld): (BTreeMap<_, _>, BTreeMap<_, _>) = environment
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.into_string().ok()?)))

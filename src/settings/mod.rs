@@ -239,17 +239,49 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
     }
 }
 
+/// What mappings see of the environment, and what ought to be said about it: for
+/// work without an account, to which it is all the same what else is missing or
+/// wrong. The secrets are those of [`load`].
+pub fn jq_environment(inputs: Inputs) -> Result<(BTreeMap<String, String>, Vec<String>), Problems> {
+    let collected = variables::collect(&inputs);
+    let mut others = Reader::new(&collected.variables);
+    let asked = Asked::read(&mut others, &inputs.directory);
+    let scope = scope(&others, asked.as_ref());
+    let sources = sources::read(&mut others, scope);
+    let outbound = OutboundSettings::read(&mut others, &inputs.environment);
+    let live_events = LiveEventSettings::read(&mut others, None);
+    let secrets = secrets(
+        &others,
+        sources.as_ref().map(|sources| &sources.settings),
+        &outbound,
+        live_events.redis.as_ref(),
+    );
+    let mut reader = Reader::new(&collected.variables);
+    let own = jq_environment::VARIABLES.map(|name| reader.written(name));
+    let shown = jq_environment::read(&mut reader, inputs.environment, &secrets);
+    let mut findings = reader.finish();
+    findings
+        .problems
+        .retain(|problem| own.contains(&problem.variable));
+    if findings.problems.is_empty() {
+        Ok((shown, findings.warnings))
+    } else {
+        Err(Problems {
+            problems: findings.problems,
+            related: Vec::new(),
+        })
+    }
+}
+
 /// `None` where something indispensable is missing. Everything is looked at
 /// all the same, so that every problem is found.
 fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
     let asked = Asked::read(reader, &inputs.directory);
     let without_port = inputs.overrides.without_port;
-    let has_catalog = !without_port && is_catalog_on(reader, asked.as_ref());
-    let scope = Scope {
-        // An export reads the same sources, and makes the same demands on them.
-        catalog: has_catalog || without_port,
-        pagerstatus: asked.as_ref().is_some_and(Asked::has_pagerstatus),
-    };
+    let mut scope = scope(reader, asked.as_ref());
+    let has_catalog = scope.catalog && !without_port;
+    // An export reads the same sources, and makes the same demands on them.
+    scope.catalog |= without_port;
     let port = has_catalog.then(|| PortSettings::read(reader)).flatten();
     let sources = sources::read(reader, scope);
     let event_listener = has_catalog.then(|| EventListener::read(reader)).flatten();
@@ -312,6 +344,13 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
         state_path,
         secrets,
     })
+}
+
+fn scope(reader: &Reader<'_>, asked: Option<&Asked<'_>>) -> Scope {
+    Scope {
+        catalog: is_catalog_on(reader, asked),
+        pagerstatus: asked.is_some_and(Asked::has_pagerstatus),
+    }
 }
 
 /// Without Port's credentials there can be no catalog. That is a mistake, unless

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -31,7 +32,7 @@ use crate::api::ApiError;
 use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
-use crate::resource_config::ResourceConfig;
+use crate::resource_config::{Kind, ResourceConfig};
 use crate::settings::SourceName;
 
 pub use live::{Live, LiveView, Presence, Standing, concerns, described, remains};
@@ -73,6 +74,17 @@ pub trait Source: Send + Sync {
         configs: &'a [Arc<ResourceConfig>],
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Live, SourceError>>;
+}
+
+/// Whether the API would have listed this object for the resource config, as far as
+/// the object itself tells and whatever its dates: what somebody has at hand is
+/// older every day.
+pub fn may_list(config: &ResourceConfig, object: &Value) -> bool {
+    match &config.kind {
+        Kind::Statuspage(_) => true,
+        Kind::Pagerduty(kind) => pagerduty::may_list(kind, object),
+        Kind::Opsgenie(kind) => opsgenie::may_list(kind, object),
+    }
 }
 
 type List = Box<dyn FnOnce(Pages) -> BoxFuture<'static, Result<(), SourceError>> + Send>;

@@ -56,7 +56,7 @@ impl Mapping {
 
     /// The mapping as it is now, and the integration that it belongs to. What its
     /// author should know is said.
-    pub(super) async fn read(&self) -> Result<(Integration, Arc<MappingDocument>), ResyncError> {
+    pub async fn read(&self) -> Result<(Integration, Arc<MappingDocument>), ResyncError> {
         let (integration, read) = self.fetch(true).await?;
         Ok((integration, read.document))
     }

@@ -113,6 +113,9 @@ fn router(state: State) -> Router {
     let mut routes = router_of_text()
         .route(&below("/health/live"), get(health::live))
         .route(&below("/health/ready"), get(health::ready))
+        // Older versions of Port's chart know neither and probe this one: without it
+        // they would restart the pod for ever.
+        .route(&below("/docs"), get(health::live))
         .with_state(state.health)
         .merge(bounded);
     if let Some(route) = state.webhook {

@@ -384,6 +384,20 @@ fn every_metric_is_documented_as_it_is_and_no_other() {
     );
 }
 
+/// The labels of everything that can be scraped, by the name of the sample.
+pub(crate) fn exposed_labels() -> BTreeMap<String, BTreeSet<String>> {
+    measure_everything();
+    let exposed = metrics::expose(Exposition::Plain, true);
+    let mut labels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for family in parse(&exposed, Exposition::Plain).unwrap().into_values() {
+        for sample in family.samples {
+            let known = labels.entry(sample.name).or_default();
+            known.extend(sample.labels.into_keys());
+        }
+    }
+    labels
+}
+
 fn row((name, kind, labels, meaning): &Row) -> String {
     let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
     let labels = if labels.is_empty() {

@@ -1,13 +1,15 @@
-//! README and the guide to the incident sync say what the program says.
+//! README and the guide to the incident sync say what the program says, and every link of
+//! every document leads somewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use clap::CommandFactory as _;
 use portolan::cli::Cli;
 use portolan::jq::{Jq, Limits};
 use portolan::reconcile::config::Config;
 use portolan::settings::{DefaultValue, Effect, SettingRow, table};
-
+use regex::Regex;
 use serde_json::Value;
 
 use crate::program::portolan;
@@ -156,45 +158,86 @@ fn what_is_needed_to_start_is_among_its_settings() {
     }
 }
 
-#[test]
-fn its_links_lead_somewhere() {
-    let mut documents: BTreeMap<&str, String> = BTreeMap::new();
-    documents.insert("README.md", README.to_owned());
-    for name in [
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "docs/architecture.md",
-        "docs/configuration.md",
-        "docs/dependencies.md",
-        "docs/incident-sync.md",
-        "docs/mapping.md",
-        "docs/operations.md",
-    ] {
-        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
-        documents.insert(name, std::fs::read_to_string(path).unwrap());
+/// Every document that people read, by its place below the top of the project.
+fn documents() -> BTreeMap<String, String> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents = BTreeMap::new();
+    for folder in ["", "docs", "resources/deploy"] {
+        for entry in std::fs::read_dir(top.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let name = path.strip_prefix(top).unwrap().to_str().unwrap();
+                documents.insert(name.to_owned(), text);
+            }
+        }
     }
+    documents
+}
+
+/// What a relative link of a document leads to, below the top of the project.
+fn target(document: &str, file: &str) -> String {
+    if file.is_empty() {
+        return document.to_owned();
+    }
+    let mut parts: Vec<&str> = document.split('/').collect();
+    parts.pop();
+    for part in file.split('/') {
+        match part {
+            ".." => assert!(
+                parts.pop().is_some(),
+                "{document}: {file} leaves the project"
+            ),
+            "." | "" => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[test]
+fn every_link_of_every_document_leads_somewhere() {
+    let documents = documents();
+    assert!(documents.len() > 12, "{:?}", documents.keys());
     for (name, text) in &documents {
-        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
         for link in links(text).filter(|link| !link.contains("://")) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = match (file, folder) {
-                ("", _) => (*name).to_owned(),
-                (file, "") => file.to_owned(),
-                (file, folder) => format!("{folder}/{file}"),
-            };
-            let Some(document) = documents.get(target.as_str()) else {
-                let path = format!("{}/{target}", env!("CARGO_MANIFEST_DIR"));
-                assert!(std::path::Path::new(&path).exists(), "{name}: {link}");
-                continue;
-            };
+            let target = target(name, file);
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&target);
+            assert!(path.exists(), "{name}: {link}");
             assert!(
-                anchor.is_empty()
-                    || document
-                        .lines()
-                        .any(|line| anchor_of(line) == Some(anchor.to_owned())),
+                anchor.is_empty() || anchors(&documents[&target]).contains(anchor),
                 "{name}: nothing is called #{anchor} in {target}"
             );
         }
+    }
+}
+
+#[test]
+fn every_variable_in_a_document_is_a_setting() {
+    // A mistake, to show what is said of it.
+    const MISSPELT: [&str; 1] = ["OCEAN__SCHEDULED_RESYNC_INTERVL"];
+    let variable = Regex::new(r"\b(?:OCEAN|APPLICATION)(?:__[A-Z0-9]+(?:_[A-Z0-9]+)*)+").unwrap();
+    for (name, text) in documents() {
+        for found in variable.find_iter(&text) {
+            let found = found.as_str();
+            let section = format!("{found}__");
+            let is_known = table()
+                .iter()
+                .any(|row| row.variable == found || row.variable.starts_with(&section));
+            assert!(is_known || MISSPELT.contains(&found), "{name}: {found}");
+        }
+    }
+}
+
+#[test]
+fn readme_leads_to_every_document() {
+    let linked: BTreeSet<String> = links(README)
+        .filter(|link| !link.contains("://"))
+        .map(|link| target("README.md", link.split('#').next().unwrap()))
+        .collect();
+    for name in documents().keys() {
+        assert!(linked.contains(name), "README.md has no link to {name}");
     }
 }
 
@@ -204,10 +247,7 @@ const INCIDENT_SYNC: &str = include_str!("../../docs/incident-sync.md");
 fn the_documents_of_the_incident_sync_are_ones_that_it_takes() {
     let jq = Jq::new(BTreeMap::new(), Limits::default());
     let blocks = INCIDENT_SYNC.split("```yaml\n").skip(1);
-    let documents: Vec<&str> = blocks
-        .filter_map(|rest| rest.split("```").next())
-        .filter(|block| !block.starts_with("groups:"))
-        .collect();
+    let documents: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
     assert!(documents.len() > 8, "the documents were not found");
     for document in documents {
         let (_, warnings) = Config::parse(document, "incident-sync.md", &jq)
@@ -259,22 +299,40 @@ fn every_setting_of_the_incident_sync_is_in_its_table_with_its_default() {
     }
 }
 
-/// Targets of `[text](target)`.
+/// Targets of `[text](target)`, outside blocks of code.
 fn links(text: &str) -> impl Iterator<Item = &str> {
-    text.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
+    prose(text).flat_map(|line| {
+        line.split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+    })
 }
 
-/// What a heading is called in links.
-fn anchor_of(line: &str) -> Option<String> {
-    let heading = line.trim_start_matches('#').strip_prefix(' ')?;
-    line.starts_with('#').then(|| {
-        heading
-            .to_lowercase()
-            .chars()
-            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
-            .map(|c| if c == ' ' { '-' } else { c })
-            .collect()
+/// The lines that are not in a block of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
     })
+}
+
+/// What the headings are called in links.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).filter_map(|line| {
+        let heading = line.trim_start_matches('#').strip_prefix(' ')?;
+        line.starts_with('#').then_some(heading)
+    });
+    headings
+        .map(|heading| {
+            let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+            let kept = heading
+                .to_lowercase()
+                .chars()
+                .filter(kept)
+                .collect::<String>();
+            kept.replace(' ', "-")
+        })
+        .collect()
 }

@@ -177,6 +177,9 @@ impl RecentWrites {
     /// Entities that are remembered, some hundred bytes each.
     pub const MOST: usize = 200_000;
 
+    /// A note from further in the future is one from before somebody set the clock.
+    const FUTURE: SignedDuration = SignedDuration::from_mins(1);
+
     /// How long after its fetch an entity of another process may have been
     /// written, so that Port may have held something else before.
     const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_mins(2);
@@ -224,10 +227,11 @@ impl RecentWrites {
     /// Whether a live event has fetched the entity's object after this instant.
     pub async fn newer_than(&self, entities: &[(EntityKey, Timestamp)]) -> Vec<bool> {
         let noted = self.noted(entities.iter().map(|(entity, _)| *entity)).await;
-        let newer = noted
-            .into_iter()
-            .zip(entities)
-            .map(|(noted, (_, than))| noted.is_some_and(|noted| noted.fetched > *than));
+        let now = Timestamp::now();
+        let future = now.saturating_add(Self::FUTURE).unwrap_or(Timestamp::MAX);
+        let newer = noted.into_iter().zip(entities).map(|(noted, (_, than))| {
+            noted.is_some_and(|noted| noted.fetched > *than && noted.fetched <= future)
+        });
         newer.collect()
     }
 

@@ -34,6 +34,16 @@ async fn the_latest_fetch_counts() {
     assert_eq!(recent.newer_than(&asked).await, [true, false, false]);
 }
 
+#[tokio::test]
+async fn a_clock_that_was_set_back_makes_nothing_old_news_for_ever() {
+    let recent = RecentWrites::default();
+    let [a] = keys(["a"]);
+    let now = Timestamp::now();
+    recent.note(&[a], now + SignedDuration::from_hours(1)).await;
+
+    assert_eq!(recent.newer_than(&[(a, now)]).await, [false]);
+}
+
 #[test]
 fn what_is_listed_counts_as_somewhat_older() {
     let recent = RecentWrites::new(RecentWrites::LIST_LAG);

@@ -129,7 +129,8 @@ pub(super) fn of_document(about: &str, invalid: &InvalidDocument) -> Vec<Finding
             hint,
             ..
         } = problem;
-        let excerpt = problem.excerpt();
+        let excerpt = problem.expression.as_ref();
+        let excerpt = excerpt.map(|text| text.to_string().trim_matches('\n').to_owned());
         let correct = || "correct the expression where it is underlined".to_owned();
         Finding {
             remedy: hint.clone().or_else(|| excerpt.is_some().then(correct)),

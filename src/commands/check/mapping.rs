@@ -233,8 +233,11 @@ async fn read_into(
 fn reading_only(jq: &Jq, configs: &[Arc<ResourceConfig>]) -> Vec<Arc<ResourceConfig>> {
     let expression = |text: &str| {
         let filter = jq.compile(text).ok()?;
-        let path = String::new();
-        Some(Expression { path, filter })
+        Some(Expression {
+            path: String::new(),
+            position: None,
+            filter,
+        })
     };
     let bare = |config: &Arc<ResourceConfig>| {
         Some(Arc::new(ResourceConfig {

@@ -39,6 +39,8 @@ pub(super) struct Leader {
     pub(super) connected: Connected,
     /// What came of the preparation where there is no need to wait for the lead.
     pub(super) prepared: Option<Prepared>,
+    /// Whether something else runs here that must not end with the catalog.
+    pub(super) has_incident_sync: bool,
     /// Who wants to know where Port takes log lines.
     pub(super) ingest: watch::Sender<Option<Url>>,
     pub(super) runner: Runner,
@@ -66,22 +68,20 @@ impl Leader {
                 Some(Some(Err(exit))) => return Some(exit),
                 Some(None) | None => {}
             }
-            if !term.is_over() {
-                return None;
-            }
         }
         None
     }
 
     /// Makes Port ready. A Port that is away is waited for; whatever else keeps it
-    /// from being ready would be the same in the next process.
+    /// from being ready would be the same in the next process, and ends this one
+    /// unless there is an incident sync, which must not be taken along.
     async fn prepare(&mut self) -> Result<Prepared, Exit> {
         if let Some(prepared) = self.prepared.take() {
             return Ok(prepared);
         }
         loop {
             match self.connected.prepare(&self.catalog).await {
-                Err(Exit::Failed) => {
+                Err(exit) if exit == Exit::Failed || self.has_incident_sync => {
                     let seconds = BEFORE_ANOTHER_START.as_secs();
                     tracing::warn!(
                         seconds,
@@ -144,7 +144,8 @@ impl Leader {
             stop.run_until_cancelled(term.within(asking)),
             stop.run_until_cancelled(term.within(subscribing)),
         );
-        if let Some(trigger) = unserved
+        // Whoever leads next is to serve it.
+        if let Some(trigger) = unserved.or_else(|| queue.waiting())
             && self.is_shared
             && !resyncs_at_start
         {

@@ -18,7 +18,8 @@
 //! the others with it, and the process ends with 1, for an orchestrator to start
 //! it again. What a resync or a pass runs into is no such end; see
 //! [`super::runner`] and [`super::incident_sync`]. Nor is a Port that is away, as
-//! long as there are incidents to be kept in step, or other replicas.
+//! long as there are incidents to be kept in step, or where it was there at the start
+//! and is wanted again by a replica that begins to lead.
 
 mod leader;
 mod live;
@@ -75,8 +76,6 @@ pub(super) async fn serve(
             tracing::error!("Cannot start: {}", with_hint(&error, error.hint()));
             Exit::NotStarted
         })?;
-    let port = settings.application.port;
-    tracing::info!(port, "Serving health and metrics on port {port}");
     let replicas = Replicas::open(settings).await?;
     let mut tasks = Tasks::new(stop, replicas.leadership.clone());
     // Either may be asked for before anybody can run it.
@@ -89,11 +88,18 @@ pub(super) async fn serve(
         webhook: live.as_ref().map(|live| live.route(relay_of_hints)),
         ..web_state(settings, &health, &replicas.relay, hints.is_some())
     };
+    let port = settings.application.port;
+    let webhooks = if live.is_some() {
+        ", metrics and webhooks"
+    } else {
+        " and metrics"
+    };
+    tracing::info!(port, "Serving health{webhooks} on port {port}");
     tasks.spawn("web server", web::serve(listener, state, stop.clone()));
     replicas.attend(&mut tasks);
     if let Some(sync) = sync {
         replicas.serve_wishes(requests.clone(), hints.clone(), &mut tasks);
-        let passes = keep_in_step(sync, taker, &mut tasks);
+        let passes = keep_in_step(sync, taker, replicas.redis.is_some(), &mut tasks);
         if settings.catalog.is_some() {
             tasks.spawn("incident sync", passes);
         } else {
@@ -148,9 +154,11 @@ impl Service<'_> {
             }
         };
         self.health.meet(Requirement::PortToken);
-        let ingest = match &prepared {
-            Some(prepared) => prepared.log_ingest.clone(),
-            None => connected.log_ingest().await,
+        let ingest = if let Some(prepared) = &prepared {
+            prepared.log_ingest.clone()
+        } else {
+            let asking = beating(&self.health, Box::pin(connected.log_ingest()));
+            self.stop.run_until_cancelled(asking).await.flatten()
         };
         let (ingest, ingest_known) = watch::channel(ingest);
         let port = connected.resync.port.clone();
@@ -232,6 +240,7 @@ impl Service<'_> {
         }
         let wait = settings.live_events.shutdown_wait;
         let is_shared = replicas.redis.is_some();
+        let has_incident_sync = hints.is_some();
         let leader = Leader {
             catalog: catalog.clone(),
             #[cfg(feature = "kafka")]
@@ -239,6 +248,7 @@ impl Service<'_> {
             runner: Runner::new(Arc::clone(&connected.resync), store, wait).hinting(hints),
             connected,
             prepared,
+            has_incident_sync,
             ingest,
             subscriptions,
             requests,
@@ -260,16 +270,28 @@ impl Service<'_> {
     }
 }
 
-/// Runs passes of the incident sync while this replica leads.
+/// Runs passes of the incident sync while this replica leads. Where another one may
+/// have led before, what that one opened is waited for: lists do not show it yet, and
+/// the journal that knows of it is the other one's.
 fn keep_in_step(
     sync: IncidentSync,
     mut taker: Taker,
+    is_shared: bool,
     tasks: &mut Tasks,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (terms, stop) = (tasks.terms(), tasks.stop.clone());
+    let settling = if is_shared {
+        sync.settle()
+    } else {
+        Duration::ZERO
+    };
     async move {
         while let Some(term) = terms.next().await {
-            let passes = Box::pin(sync.serve(&mut taker, &stop));
+            let passes = Box::pin(async {
+                if stop.run_until_cancelled(sleep(settling)).await.is_some() {
+                    sync.serve(&mut taker, &stop).await;
+                }
+            });
             if term.within(passes).await.is_some() {
                 return;
             }

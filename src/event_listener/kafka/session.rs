@@ -55,6 +55,8 @@ impl<S: Fn()> Listener<S> {
         let wait = wait.clamp(SHORTEST_POLL, LONGEST_POLL);
         while !self.stop.is_cancelled() {
             let is_idle = match session.client.poll(wait) {
+                // Nobody takes what is asked for any more; it is heard again next time.
+                Some(_) if self.stop.is_cancelled() => break,
                 Some(Ok(message)) => {
                     self.standing.works();
                     self.hear(access, session, &message);

@@ -56,29 +56,38 @@ fn tokens(text: &str) -> Parsed<Vec<Token<&str>>> {
 /// How many brackets are open at once, at most. Counted before anything else
 /// looks at the text: splitting it into tokens is recursive already.
 pub(super) fn bracket_depth(text: &str) -> usize {
+    let mut deepest = 0;
+    scan(text, &mut |_, _, open| deepest = deepest.max(open));
+    deepest
+}
+
+/// Visits the characters of an expression, comments aside: where each stands, and
+/// how many brackets and strings are open behind it.
+pub(super) fn scan(text: &str, visit: &mut dyn FnMut(usize, char, usize)) {
     // What is open: a bracket, or a string (with the bracket that an
     // interpolation opened in it on top).
     let mut open: Vec<char> = Vec::new();
-    let mut deepest = 0;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
+    let mut characters = text.char_indices().peekable();
+    while let Some((place, character)) = characters.next() {
         let in_string = open.last() == Some(&'"');
         match character {
             '"' if in_string => {
                 open.pop();
             }
-            '\\' if in_string => open.extend(characters.next().filter(|next| *next == '(')),
+            '\\' if in_string => {
+                let next = characters.next().map(|(_, next)| next);
+                open.extend(next.filter(|next| *next == '('));
+            }
             '"' => open.push('"'),
             '(' | '[' | '{' if !in_string => open.push(character),
             ')' | ']' | '}' if !in_string => {
                 open.pop();
             }
-            '#' if !in_string => while characters.next_if(|next| *next != '\n').is_some() {},
+            '#' if !in_string => while characters.next_if(|(_, next)| *next != '\n').is_some() {},
             _ => {}
         }
-        deepest = deepest.max(open.len());
+        visit(place, character, open.len());
     }
-    deepest
 }
 
 /// Reads a list of tokens; what is in brackets is a list of its own, read by

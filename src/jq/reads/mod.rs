@@ -21,7 +21,8 @@ use std::collections::BTreeSet;
 use jaq_core::load::parse::Term;
 
 use self::flow::Flow;
-use self::origin::{Key, Origin};
+pub(super) use self::origin::Key;
+use self::origin::Origin;
 use super::Step;
 
 /// What an expression looks at.
@@ -47,6 +48,14 @@ impl Reads {
                             .iter()
                             .any(|except| leads_into(&path[origin.path.len()..], except)))
             })
+    }
+}
+
+impl Reads {
+    /// Every path that is looked at.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &[Key]> {
+        let whole = self.whole.iter().map(|origin| origin.path.as_slice());
+        whole.chain(self.glanced.iter().map(Vec::as_slice))
     }
 }
 

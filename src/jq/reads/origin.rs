@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A step of a path into the input.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
+pub(in crate::jq) enum Key {
     Named(String),
     /// Some element, or the value of a key that is not known.
     Any,

@@ -37,7 +37,7 @@ mod outage;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -182,6 +182,11 @@ impl SharedRedis {
     /// Which of the replicas this is.
     pub fn replica(&self) -> &str {
         &self.inner.replica
+    }
+
+    /// Since when nobody here has had an answer; none where the last one came.
+    pub(super) fn away_since(&self) -> Option<Instant> {
+        self.inner.outage.since()
     }
 
     pub(super) fn key(&self, name: &str) -> String {

@@ -20,6 +20,11 @@ struct Known {
 }
 
 impl Outage {
+    pub(super) fn since(&self) -> Option<Instant> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.away_since
+    }
+
     pub(super) fn notice<T>(&self, result: &Result<T, RedisFault>, place: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
@@ -31,7 +36,7 @@ impl Outage {
                 known.away_since = Some(Instant::now());
                 tracing::warn!(
                     place,
-                    "Live events are neither accepted nor worked on, and nobody leads: {}",
+                    "Without the Redis live events are neither accepted nor worked on, and nobody leads: {}",
                     with_hint(fault, fault.hint())
                 );
             }

@@ -28,6 +28,7 @@ use self::listing::Receiver;
 use self::live::Incidents;
 pub(super) use self::live::remains;
 use self::query::Request;
+pub(super) use self::select::may_list;
 use super::live::Live;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, OpsgenieClient, OpsgenieList, PAGE_SIZE, Worth};

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::query::instant;
-use crate::resource_config::{Comparison, Operator, OpsgenieSearch};
+use crate::resource_config::{Comparison, Operator, OpsgenieKind, OpsgenieSearch};
 use crate::source::live::Standing;
 
 /// Teams by name, in lower case.
@@ -50,6 +50,20 @@ impl Teams {
 /// Whether this is an id, and so no name.
 pub(super) fn is_id(text: &str) -> bool {
     uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// Whether the API would have listed the object for its kind, whenever it is of.
+pub(in crate::source) fn may_list(kind: &OpsgenieKind, object: &Value) -> bool {
+    let (OpsgenieKind::Alert(search) | OpsgenieKind::Incident(search)) = kind else {
+        return true;
+    };
+    let timeless = OpsgenieSearch {
+        created_at: None,
+        last_occurred_at: None,
+        snoozed_until: None,
+        ..search.clone()
+    };
+    alert_stands(&timeless, object, &Teams::unknown()) != Standing::Excluded
 }
 
 /// Whether the list of alerts would have had the alert for the selector.

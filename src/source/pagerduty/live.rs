@@ -127,27 +127,44 @@ async fn view(enricher: &Enricher, group: Group<Standing>, object: Value) -> Liv
     }
 }
 
+/// Whether the API would have listed the object for its kind, whenever it is of.
+pub(in crate::source) fn may_list(kind: &PagerdutyKind, object: &Value) -> bool {
+    match kind {
+        PagerdutyKind::Incidents(selector) => incident_passes(selector, object),
+        PagerdutyKind::Services(selector) => service_stands(selector, object) == Standing::Included,
+        _ => true,
+    }
+}
+
 /// Whether `GET /incidents` would have listed the incident for the selector.
 fn incident_stands(selector: &IncidentsSelector, incident: &Value, now: Timestamp) -> Standing {
+    Standing::from(incident_passes(selector, incident))
+        .and(|| in_range(selector, incident, is_resolved(incident), now))
+}
+
+fn is_resolved(incident: &Value) -> bool {
+    incident.get("status").and_then(Value::as_str) == Some("resolved")
+}
+
+/// The same, whenever the incident began.
+fn incident_passes(selector: &IncidentsSelector, incident: &Value) -> bool {
     let text = |pointer: &str| incident.pointer(pointer).and_then(Value::as_str);
     let among = |wanted: &[String], found: Option<&str>| {
         wanted.is_empty() || found.is_some_and(|found| wanted.iter().any(|one| one == found))
     };
     let any_among =
         |wanted: &[String], list: &str, id: &str| is_any_among(wanted, &incident[list], id);
-    let is_resolved = text("/status") == Some("resolved");
-    let passes = among(&selector.statuses, text("/status"))
+    among(&selector.statuses, text("/status"))
         && among(&selector.urgencies, text("/urgency"))
         && among(&selector.service_ids, text("/service/id"))
         && any_among(&selector.team_ids, "teams", "/id")
         // Who asks for users gets what is open alone.
         && (selector.user_ids.is_empty()
-            || (!is_resolved && any_among(&selector.user_ids, "assignments", "/assignee/id")))
+            || (!is_resolved(incident) && any_among(&selector.user_ids, "assignments", "/assignee/id")))
         && selector
             .incident_key
             .as_deref()
-            .is_none_or(|key| text("/incident_key") == Some(key));
-    Standing::from(passes).and(|| in_range(selector, incident, is_resolved, now))
+            .is_none_or(|key| text("/incident_key") == Some(key))
 }
 
 /// Whether the incident began in the range that the selector asks for, or that a

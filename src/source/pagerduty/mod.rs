@@ -25,7 +25,7 @@ use serde_json::Value;
 use self::emails::EmailNotes;
 use self::enrichment::{Enricher, Wanted};
 use self::listing::Receiver;
-pub(super) use self::live::remains;
+pub(super) use self::live::{may_list, remains};
 use self::query::Request;
 use super::live::Live;
 use super::said::Said;

@@ -203,6 +203,12 @@ async fn health_says_what_is_missing_until_nothing_is() {
 }
 
 #[tokio::test]
+async fn the_probe_of_older_charts_is_that_of_being_alive() {
+    let web = Running::start(None, false).await;
+    assert_eq!(web.status("/docs").await, 200);
+}
+
+#[tokio::test]
 async fn metrics_come_in_the_form_that_is_asked_for() {
     let web = Running::start(None, false).await;
     for path in ["/metrics", "/metrics/"] {
@@ -230,7 +236,12 @@ async fn metrics_come_in_the_form_that_is_asked_for() {
 #[tokio::test]
 async fn a_path_prefix_moves_everything_but_the_resync() {
     let web = Running::start(Some("/pfx"), true).await;
-    for path in ["/pfx/health/live", "/pfx/metrics", "/pfx/metrics/"] {
+    for path in [
+        "/pfx/health/live",
+        "/pfx/docs",
+        "/pfx/metrics",
+        "/pfx/metrics/",
+    ] {
         assert_eq!(web.status(path).await, 200, "{path}");
     }
     for path in [

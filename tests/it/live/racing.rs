@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portolan::catalog::{Defaults, RecentWrites};
-use portolan::live_events::{NewEvent, Thing};
+use portolan::catalog::{Defaults, EntityKey, RecentWrites};
+use portolan::live_events::{Lease, NewEvent, SpooledEvent, Taken, Thing};
 use portolan::sandbox::{Answer, Clock, Gate, Matcher, Sandbox, SandboxOptions};
 use portolan::settings::SourceName;
-use portolan::sync::{LiveProcessor, ResyncReport};
+use portolan::sync::{LiveError, LiveProcessor, ResyncReport};
 use serde_json::{Value, json};
 
 use super::world::{World, on_page, resync, run};
@@ -174,6 +174,59 @@ async fn an_event_waits_for_what_the_resync_has_on_its_way_to_port() {
     assert_eq!(outcome.unwrap().written, 1);
     assert_eq!(written(), 2);
     assert_eq!(status(&world).as_deref(), Some("partial_outage"));
+}
+
+#[tokio::test]
+async fn an_event_that_somebody_else_has_after_the_wait_writes_nothing() {
+    let world = world(Clock::real()).await;
+    set(&world, "degraded_performance");
+    world.sandbox.clear_requests();
+    let gate = Gate::closed();
+    let stored = Answer::real().held(&gate);
+    world.sandbox.port.fault(Matcher::post(BULK), stored, 1);
+    let lease = Lease::held();
+    let event = changed();
+    let spooled = SpooledEvent {
+        id: "1".to_owned(),
+        event: event.clone(),
+    };
+    let taken = Taken::new(event.subject, vec![spooled], 1, lease.clone());
+    let event = async {
+        gate.reached().await;
+        set(&world, "partial_outage");
+        let losing = async {
+            let fetched = Matcher::get("/v1/pages/live-page/components/live-1");
+            while world.sandbox.statuspage.requested(&fetched) == 0 {
+                tokio::task::yield_now().await;
+            }
+            // It waits for the resync's request by now.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            lease.lose();
+            gate.open();
+        };
+        tokio::join!(world.processor.process(&taken), losing).0
+    };
+    let (processed, _) = tokio::join!(event, run(&world.resync));
+
+    let result = processed.result;
+    assert!(matches!(result, Err(LiveError::Again(_))), "{result:?}");
+    assert_eq!(world.sandbox.port.requested(&Matcher::post(BULK)), 1);
+    assert_eq!(status(&world).as_deref(), Some("degraded_performance"));
+}
+
+#[tokio::test]
+async fn an_event_that_another_one_knows_later_of_is_looked_at_again() {
+    let world = world(Clock::real()).await;
+    set(&world, "partial_outage");
+    let entity = EntityKey::of(BLUEPRINT, "live-1");
+    // Whoever noted this may never get to write it.
+    let later = Timestamp::now() + SignedDuration::from_mins(1);
+    world.resync.recent.note(&[entity], later).await;
+
+    let outcome = world.process(changed()).await;
+
+    assert!(matches!(outcome, Err(LiveError::Again(_))), "{outcome:?}");
+    assert_eq!(status(&world).as_deref(), Some("operational"));
 }
 
 #[tokio::test]

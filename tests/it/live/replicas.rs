@@ -476,3 +476,84 @@ async fn an_event_waits_for_the_request_of_another_process_that_is_on_its_way() 
     assert_eq!(status(&sandbox), "partial_outage");
     assert_eq!(sandbox.problems(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_resync_that_is_run_once_does_without_a_redis_that_is_away() {
+    let sandbox = one_component().await;
+    let mut redis = RedisServer::start();
+    let environment = sandbox.environment_for(SourceName::Statuspage);
+    let environment = sharing(environment, &redis);
+    redis.kill();
+
+    let outcome = crate::program::portolan(&["run", "--once"], &environment).await;
+
+    let outcome = outcome.expect_code(0);
+    assert_eq!(status(&sandbox), "operational");
+    let warnings = outcome.logged("WARNING");
+    let says = |what: &str| warnings.iter().filter(|one| one.contains(what)).count();
+    assert_eq!(says("cannot be reached"), 1, "{warnings:?}");
+    assert_eq!(says("Going on without the Redis"), 1, "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_replica_is_stopped_at_once_while_port_does_not_say_where_log_lines_go() {
+    let redis = RedisServer::start();
+    let sandbox = small_sandbox().await;
+    let gate = Gate::closed();
+    let integration = Matcher::get("/v1/integration/*");
+    let held = Answer::real().held(&gate);
+    sandbox.port.fault(integration, held, usize::MAX);
+    let running = Running::start(&sharing(polling(&sandbox), &redis)).await;
+    timeout(PATIENCE, gate.reached()).await.unwrap();
+
+    running.terminate().await.expect_code(143);
+}
+
+#[tokio::test]
+async fn what_keeps_the_catalog_from_starting_does_not_take_the_incident_sync_along() {
+    let redis = RedisServer::start();
+    let world = World::start_at(Clock::real()).await;
+    let refused = Matcher::get("/v1/integration/*");
+    world
+        .sandbox
+        .port
+        .fault(refused, Answer::status(403), usize::MAX);
+    let mut environment = polling(&world.sandbox);
+    environment.extend(world.environment(&json!({"mode": "apply", "interval": "1h"})));
+    // The account of the single token is a source of the catalog already.
+    environment.retain(|(name, _)| !name.ends_with("PAGERDUTY_ACCOUNTS"));
+    let running = Running::start(&sharing(environment, &redis)).await;
+
+    running.until_logged("Cannot prepare Port").await;
+    world.acknowledged("P1", &["Checkout"]);
+    running.until_logged("it is tried again in 60 s").await;
+
+    running.terminate().await.expect_code(143);
+}
+
+#[tokio::test]
+async fn whoever_leads_next_does_not_open_a_second_incident_that_lists_do_not_show_yet() {
+    let redis = RedisServer::start();
+    let world = World::start_at(Clock::real()).await;
+    world.sandbox.statuspage.lag_lists(Duration::from_secs(10));
+    world.acknowledged("P1", &["Checkout"]);
+    let environment = with(
+        world.pagerstatus(),
+        "OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC",
+        &json!({"interval": "5s"}).to_string(),
+    );
+    let environment = sharing(environment, &redis);
+    let ([first, second], _directories) = two(&environment).await;
+    first
+        .until("the incident is public", || {
+            world.sandbox.statuspage.objects("incident").len() == 1
+        })
+        .await;
+
+    first.terminate().await.expect_code(143);
+    second.until_logged("This replica leads").await;
+    sleep(Duration::from_secs(20)).await;
+
+    assert_eq!(world.sandbox.statuspage.objects("incident").len(), 1);
+    second.terminate().await.expect_code(143);
+}

@@ -1,7 +1,9 @@
 //! One leads at a time, and somebody else soon when that one is gone.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use portolan::live_events::leader::{Leadership, LeaseTimes};
@@ -129,6 +131,27 @@ async fn who_cannot_reach_the_redis_stops_leading_before_anybody_else_may() {
     redis.restart();
     let again = *told.wait_for(Option::is_some).await.unwrap();
     assert!(again > fence);
+}
+
+#[tokio::test]
+async fn who_was_held_up_makes_not_one_step_more_although_nobody_has_told_it_yet() {
+    let redis = RedisServer::start();
+    let leader = Contender::start(&redis).await;
+    let term = leader.leadership.term().await;
+    let steps = AtomicU64::new(0);
+    let mut work = pin!(term.within(async {
+        steps.fetch_add(1, Ordering::SeqCst);
+        // As a process that is stopped: nothing else runs on this thread meanwhile.
+        std::thread::sleep(TIMES.lease);
+        tokio::task::yield_now().await;
+        steps.fetch_add(1, Ordering::SeqCst);
+    }));
+
+    assert!(futures_util::poll!(work.as_mut()).is_pending());
+    assert_eq!(futures_util::poll!(work.as_mut()), Poll::Ready(None));
+
+    assert_eq!(steps.load(Ordering::SeqCst), 1);
+    assert!(term.is_over());
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ impl RedisServer {
     }
 
     /// As a machine that fails: nothing is written any more.
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();

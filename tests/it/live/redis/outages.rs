@@ -169,3 +169,20 @@ async fn a_full_redis_refuses_new_events_and_lets_go_of_those_it_has() {
     assert_eq!(spool.counts().await.unwrap().waiting, 0);
     spool.put(&[event("A", 1)]).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_full_redis_does_not_hold_up_who_works_off_what_it_has() {
+    let redis = RedisServer::start();
+    // Less than it needs when it is empty.
+    let _: () = redis.says(&["CONFIG", "SET", "maxmemory", "100kb"]).await;
+    let writes = SharedRecentWrites::new(super::shared(&redis.settings()).await);
+    let entity = EntityKey::of("incident", "A");
+
+    writes.note(vec![(entity, Timestamp::now())]).await;
+    let held = writes.claim(vec![entity]).await;
+
+    assert!(writes.noted(vec![entity]).await[0].is_some());
+    let keys: Vec<String> = redis.says(&["KEYS", "*claim:*"]).await;
+    assert_eq!(keys.len(), 1, "others are not kept from it");
+    held.release().await;
+}
