@@ -1,16 +1,24 @@
 //! Commands, flags and help text; does nothing itself.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand};
 
 use crate::sandbox::DatasetSize;
-use crate::settings::LogLevel;
+use crate::settings::{LogLevel, SourceName};
 
 /// Keep Port's software catalog in step with Statuspage, PagerDuty and Opsgenie
 #[derive(Debug, Parser)]
-#[command(name = "portolan", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(
+    name = "portolan",
+    version,
+    help_template = help_template(),
+    after_help = AFTER_HELP,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -32,6 +40,22 @@ pub enum Command {
     #[command(after_help = RECONCILE_AFTER_HELP)]
     Reconcile(ReconcileArguments),
 
+    /// Look whether a run would find all it needs, and write nothing
+    #[command(after_help = CHECK_AFTER_HELP)]
+    Check(CheckArguments),
+
+    /// List what resyncs and the incident sync did, newest first
+    #[command(after_help = RUNS_AFTER_HELP)]
+    Runs(RunsArguments),
+
+    /// Print the entities that a mapping makes of the sources, without Port
+    #[command(after_help = EXPORT_AFTER_HELP)]
+    Export(ExportArguments),
+
+    /// Print the default mapping and blueprints
+    #[command(after_help = DEFAULTS_AFTER_HELP)]
+    Defaults(DefaultsArguments),
+
     /// List live events that wait or were given up, and have the latter tried again
     #[command(after_help = EVENTS_AFTER_HELP)]
     Events(EventsArguments),
@@ -50,6 +74,14 @@ pub enum Command {
 
     /// Watch a full resync against simulators: no account, no network, no settings
     Sandbox(SandboxArguments),
+
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = COMPLETIONS_AFTER_HELP)]
+    Completions(CompletionsArguments),
+
+    /// Print the manual as a man page
+    #[command(after_help = MAN_AFTER_HELP)]
+    Man(ManArguments),
 }
 
 /// Flags of `portolan run`. They win over the environment, except that
@@ -125,7 +157,8 @@ pub struct ReconcileArguments {
     #[arg(short, long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
 
-    /// Print every step with its texts, and change nothing
+    /// Print every step with its texts, and change nothing, whatever
+    /// OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE says
     #[arg(long)]
     pub plan: bool,
 
@@ -153,6 +186,96 @@ pub struct EventsArguments {
     /// Put back everything that was given up
     #[arg(long)]
     pub replay_all: bool,
+}
+
+/// Flags of `portolan check`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Check this mapping, in YAML or JSON, instead of the one in Port
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+
+    /// Show the addresses to enter in Opsgenie with their token, which is a secret
+    #[arg(long)]
+    pub show_webhook_urls: bool,
+}
+
+/// Flags of `portolan runs`.
+#[derive(Clone, Debug, Args)]
+pub struct RunsArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Print JSON, with all that is known of each run and step
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show so many resyncs, and so many steps of the incident sync
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+
+    /// Show one resync with its kinds, errors and what was withheld: by the `id` of the list, or by
+    /// the identifier that Port and the log have
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// Flags of `portolan export`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ExportArguments {
+    /// Log ERROR, WARNING, INFO or DEBUG and above; APPLICATION__LOG_LEVEL wins over it [default:
+    /// INFO]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Map by this document, in YAML or JSON [default: the mapping of OCEAN__RESOURCES_PATH, or the
+    /// one that is built in]
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+}
+
+/// Flags of `portolan defaults`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DefaultsArguments {
+    /// Print those of this source, and of further ones, as where no other is on: statuspage,
+    /// pagerduty, opsgenie [default: all three]
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<SourceName>,
+
+    /// Print the mapping alone, as YAML
+    #[arg(long, conflicts_with = "blueprints")]
+    pub mapping: bool,
+
+    /// Print the blueprints alone, as JSON
+    #[arg(long)]
+    pub blueprints: bool,
+}
+
+/// Arguments of `portolan completions`.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsArguments {
+    /// The shell: bash, elvish, fish, powershell or zsh
+    #[arg(value_name = "SHELL", value_enum, hide_possible_values = true)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `portolan man`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ManArguments {
+    /// The page of this command [default: the one of the program]
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
 }
 
 /// Arguments of `portolan map`.
@@ -257,6 +380,53 @@ pub struct SandboxArguments {
     pub seed: u64,
 }
 
+/// The commands as the help shows them; clap would list them all in one.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Run it", &["run", "reconcile"]),
+    ("Look at it", &["plan", "check", "runs"]),
+    (
+        "Work on mappings",
+        &["map", "jq", "record", "export", "defaults"],
+    ),
+    ("Live events", &["events"]),
+    ("Other", &["sandbox", "completions", "man", "help"]),
+];
+
+/// The help of the program, with the commands in groups.
+fn help_template() -> String {
+    let described = Command::augment_subcommands(clap::Command::new("portolan"));
+    let mut abouts: BTreeMap<&str, String> = described
+        .get_subcommands()
+        .filter_map(|command| Some((command.get_name(), command.get_about()?.to_string())))
+        .collect();
+    // Clap adds it when it parses.
+    abouts.insert(
+        "help",
+        "Print this message or the help of a command".to_owned(),
+    );
+    let width = abouts
+        .keys()
+        .map(|name| name.len())
+        .max()
+        .unwrap_or_default();
+    let styles = Styles::styled();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let of_group = |(title, names): &(&str, &[&str])| {
+        let lines = names.iter().map(|name| {
+            let about = abouts.get(name).map_or("", String::as_str);
+            let gap = " ".repeat(width.saturating_sub(name.len()));
+            format!("  {literal}{name}{literal:#}{gap}  {about}\n")
+        });
+        let lines: String = lines.collect();
+        format!("{header}{title}:{header:#}\n{lines}\n")
+    };
+    let commands: String = GROUPS.iter().map(of_group).collect();
+    format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}\
+         {header}Options:{header:#}\n{{options}}{{after-help}}"
+    )
+}
+
 const AFTER_HELP: &str = "\
 Settings come from the environment (OCEAN__…), .env and config.yaml; see docs/configuration.md
 
@@ -317,6 +487,43 @@ environment. A running service notices what was put back within a minute.
 Exit codes: 0 listed, or put back; 1 the database cannot be read, or none of those to put back is
 there; 2 not started; 3 some of those to put back are not there";
 
+const CHECK_AFTER_HELP: &str = "\
+Looks at settings, credentials and what they may read, the mapping against the blueprints in
+Port, clocks, rate limits, webhook subscriptions, the public address, the Redis, the state
+database and the rules of the incident sync. Run it where the service runs, with the same
+environment.
+
+A line each: ✓ as it should be, ✗ has to be put right, ! worth knowing
+
+Exit codes: 0 nothing has to be put right; 2 something has";
+
+const RUNS_AFTER_HELP: &str = "\
+Looks into the state database of the service, and changes nothing there: run it where the
+service runs, with the same environment.
+
+Exit codes: 0 shown; 1 the database cannot be read, or there is no such run; 2 not started";
+
+const EXPORT_AFTER_HELP: &str = "\
+A line of JSON each on standard output, as a resync would send it; where several objects lead to
+one entity, a line for each. The summary and the log go to standard error. Credentials of Port
+are not needed, those of the sources are as for `portolan run`.
+
+Exit codes: 0 all done; 1 nothing came of it; 2 not started; 3 partly done (see the log)";
+
+const DEFAULTS_AFTER_HELP: &str = "\
+A first start stores both in Port; from then on those in Port are the ones that count. Several
+sources are joined: a kind that two of them have is written with its source. Without a flag for
+one of them, both are printed, as two YAML documents";
+
+const COMPLETIONS_AFTER_HELP: &str = "\
+bash:  portolan completions bash > ~/.local/share/bash-completion/completions/portolan
+zsh:   portolan completions zsh > a file `_portolan` in a directory of $fpath
+fish:  portolan completions fish > ~/.config/fish/completions/portolan.fish";
+
+const MAN_AFTER_HELP: &str = "\
+To read it:     portolan man | man -l -
+To install it:  portolan man > /usr/local/share/man/man1/portolan.1";
+
 const MAP_USAGE: &str = "portolan map [--mapping <FILE>] [--kind <KIND>] [--explain] [FILE]...
        portolan map [--mapping <FILE>] --test <DIR> [--update]";
 
@@ -375,6 +582,23 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_one_group_of_the_help() {
+        let commands = Command::augment_subcommands(clap::Command::new("portolan"));
+        let mut commands: Vec<&str> = commands
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .chain(["help"])
+            .collect();
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        commands.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(grouped, commands);
     }
 
     #[test]

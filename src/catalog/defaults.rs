@@ -127,6 +127,20 @@ impl Defaults {
         Ok(defaults)
     }
 
+    /// The mapping that comes with the program, as people would write it: of one source
+    /// with the comments that it has, of several as they are joined at a first start.
+    pub fn embedded_mapping_text(sources: &[SourceName]) -> Result<String, DefaultsError> {
+        if let [source] = sources {
+            return Ok(embedded_files(*source).1.to_owned());
+        }
+        let mapping = Self::embedded(sources)?.mapping;
+        serde_yaml::to_string(&mapping).map_err(|error| DefaultsError::Malformed {
+            origin: "the default mapping".to_owned(),
+            expected: "something that YAML can hold",
+            reason: Some(error.to_string()),
+        })
+    }
+
     fn from_directory(directory: &Path) -> Result<Self, DefaultsError> {
         if !directory.is_dir() {
             return Err(DefaultsError::NoFolder {

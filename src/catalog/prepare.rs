@@ -220,9 +220,8 @@ pub async fn foresee(
 
 /// Why it cannot run here, if it is one of Port's own installations: those run there.
 fn hosted(integration: Option<&Integration>) -> Option<PrepareError> {
-    let installed = integration?.installation_type.as_deref()?;
-    let is_hosted = installed.to_lowercase().starts_with("saas");
-    is_hosted.then(|| PrepareError::HostedByPort {
+    let installed = integration?.hosted_by_port()?;
+    Some(PrepareError::HostedByPort {
         found: installed.to_owned(),
     })
 }

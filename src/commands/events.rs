@@ -190,7 +190,7 @@ fn for_people(counts: Counts, dead: &[DeadEvent]) -> String {
 }
 
 /// On one line, and not longer than it is read.
-fn shortened(error: &str) -> String {
+pub(super) fn shortened(error: &str) -> String {
     let mut line = error.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(LONGEST_ERROR) {
         line.truncate(end);

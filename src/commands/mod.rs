@@ -1,7 +1,10 @@
 //! One file a command, and what they share. What a command prints as its result goes to stdout, all
 //! else to stderr.
 
+mod check;
+mod defaults;
 mod events;
+mod export;
 mod history;
 mod incident_sync;
 mod input;
@@ -13,8 +16,10 @@ mod progress_bar;
 mod reconcile;
 mod record;
 mod recording;
+mod reference;
 mod run;
 mod runner;
+mod runs;
 mod sandbox;
 mod service;
 mod signals;
@@ -82,10 +87,16 @@ pub fn run(cli: Cli) -> Exit {
         Command::Plan(arguments) => runtime.block_on(plan::run(arguments)),
         Command::Reconcile(arguments) => runtime.block_on(reconcile::run(arguments)),
         Command::Events(arguments) => runtime.block_on(events::run(arguments)),
+        Command::Check(arguments) => runtime.block_on(check::run(arguments)),
+        Command::Runs(arguments) => runtime.block_on(runs::run(arguments)),
+        Command::Export(arguments) => runtime.block_on(export::run(arguments)),
+        Command::Defaults(arguments) => defaults::run(&arguments),
         Command::Map(arguments) => map::run(&arguments),
         Command::Record(arguments) => runtime.block_on(record::run(arguments)),
         Command::Jq(arguments) => jq::run(arguments),
         Command::Sandbox(arguments) => runtime.block_on(sandbox::run(arguments)),
+        Command::Completions(arguments) => reference::completions(&arguments),
+        Command::Man(arguments) => reference::man(&arguments),
     };
     // Whoever is still at work on another thread, at an expression that runs to
     // its limit for example, works for nobody any more.

@@ -73,7 +73,7 @@ async fn record(
     catalog: &CatalogSettings,
     stop: &CancellationToken,
 ) -> Result<Exit, Exit> {
-    let sources: Vec<_> = start::sources(settings, catalog)
+    let sources: Vec<_> = start::sources(settings, &catalog.sources)
         .map_err(|error| start::not_started(&error, error.hint()))?
         .into_iter()
         .map(|(_, source)| source)

@@ -55,6 +55,7 @@ fn overrides(arguments: &RunArguments) -> Overrides {
         initialize_port_resources: arguments.initialize_port_resources,
         once: arguments.once,
         incident_sync_mode: None,
+        without_port: false,
     }
 }
 

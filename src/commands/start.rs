@@ -28,7 +28,7 @@ use crate::jq::{self, Jq};
 use crate::live_events::recent_writes::SharedRecentWrites;
 use crate::live_events::shared_redis::SharedRedis;
 use crate::resource_config;
-use crate::settings::{CatalogSettings, EventListener, Settings, SourceName};
+use crate::settings::{CatalogSettings, EventListener, Settings, SourceName, SourceSettings};
 use crate::source::{Opsgenie, Pagerduty, Source, Statuspage};
 use crate::sync::{Expressions, Mapping, Reporting, Resync, StateInPort};
 
@@ -80,7 +80,7 @@ pub(super) async fn connect(
 ) -> Result<Connected, Exit> {
     let port = PortClient::new(&catalog.port, &catalog.integration, &settings.outbound)
         .map_err(|error| not_started(&error, error.hint()))?;
-    let (labels, sources): (Vec<_>, Vec<_>) = sources(settings, catalog)
+    let (labels, sources): (Vec<_>, Vec<_>) = sources(settings, &catalog.sources)
         .map_err(|error| not_started(&error, error.hint()))?
         .into_iter()
         .unzip();
@@ -218,7 +218,12 @@ async fn check_credentials(
             refused.push((label, error));
         }
     }
-    for (name, error) in &refused {
+    accepted(&refused)
+}
+
+/// Says what was refused, all of it, and how that ends the program.
+pub(super) fn accepted(refused: &[(&str, ApiError)]) -> Result<(), Exit> {
+    for (name, error) in refused {
         tracing::error!(
             "Cannot work with {name}: {}",
             with_hint(error, error.hint())
@@ -249,20 +254,20 @@ fn resyncs(catalog: &CatalogSettings) -> bool {
 /// An account to read, and what it is called in messages.
 pub(super) type Labelled = (String, Arc<dyn Source>);
 
-/// The accounts of the settings.
+/// A source for each account. Asks nobody anything.
 pub(super) fn sources(
     settings: &Settings,
-    catalog: &CatalogSettings,
+    accounts: &SourceSettings,
 ) -> Result<Vec<Labelled>, BuildError> {
     let mut sources: Vec<Labelled> = Vec::new();
-    for account in &catalog.sources.statuspage {
+    for account in &accounts.statuspage {
         let limit = settings.rate_limits.statuspage_per_minute;
         let client = StatuspageClient::new(account, &settings.outbound, limit)?;
         let source = Statuspage::new(client, account.name.clone(), account.page_ids.clone());
         let label = label(SourceName::Statuspage, account.name.as_deref());
         sources.push((label, Arc::new(source)));
     }
-    for account in &catalog.sources.pagerduty {
+    for account in &accounts.pagerduty {
         let limit = settings.rate_limits.pagerduty_per_minute;
         let client = PagerdutyClient::new(account, &settings.outbound, limit)?;
         let label = label(SourceName::Pagerduty, account.name.as_deref());
@@ -271,7 +276,7 @@ pub(super) fn sources(
             Arc::new(Pagerduty::new(client, account.name.clone())),
         ));
     }
-    for account in &catalog.sources.opsgenie {
+    for account in &accounts.opsgenie {
         let limit = settings.rate_limits.opsgenie_per_minute;
         let client = OpsgenieClient::new(account, &settings.outbound, limit)?;
         let label = label(SourceName::Opsgenie, account.name.as_deref());

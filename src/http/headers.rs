@@ -103,9 +103,12 @@ fn text<'headers>(headers: &'headers HeaderMap, name: &str) -> Option<&'headers 
 /// The server's own clock where it shows it: a reset given as a time is meant
 /// by that clock, and ours may be off.
 fn server_time(headers: &HeaderMap) -> Timestamp {
-    text(headers, DATE.as_str())
-        .and_then(parse_http_date)
-        .unwrap_or_else(Timestamp::now)
+    announced_date(headers).unwrap_or_else(Timestamp::now)
+}
+
+/// What the server says the time is.
+pub(super) fn announced_date(headers: &HeaderMap) -> Option<Timestamp> {
+    text(headers, DATE.as_str()).and_then(parse_http_date)
 }
 
 /// Seconds or epoch seconds, perhaps with a fraction (which is rounded up), an

@@ -33,6 +33,17 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// For whoever only wants to know whether there is an answer.
+    pub const ONCE: Self = Self {
+        attempts: 1,
+        total_wait: Duration::ZERO,
+        first_wait: Duration::ZERO,
+        first_rate_limit_wait: Duration::ZERO,
+        longest_wait: Duration::ZERO,
+        longest_rate_limit_wait: Duration::ZERO,
+        longest_ordered_wait: Duration::ZERO,
+    };
+
     /// For what a resync cannot do without: rides out a vendor's restart. Twelve
     /// attempts, since with full jitter ten may be used up within half a minute.
     pub const STANDARD: Self = Self {

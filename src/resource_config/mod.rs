@@ -13,6 +13,7 @@
 //!
 //! Nothing here looks at the network, the environment or the clock.
 
+mod fit;
 mod kind;
 mod parse;
 mod resource;
@@ -23,8 +24,9 @@ mod tests;
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
+pub use fit::{Blueprints, literal_blueprints, related_blueprints};
 pub use kind::{Kind, OpsgenieKind, PagerdutyKind, StatuspageKind, UnknownKind, source_of};
-pub use parse::{parse_text, parse_text_alone, parse_value};
+pub use parse::{fit_text, fit_value, parse_text, parse_text_alone, parse_value, value_of_text};
 pub use selector::{
     Comparison, EscalationPoliciesSelector, IncidentsSelector, OncallsSelector, Operator,
     OpsgenieSearch, SchedulesSelector, ServicesSelector,

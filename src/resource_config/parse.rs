@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::fit::{self, Blueprints};
 use super::{MappingDocument, Parsed, ResourceConfig, kind, resource};
 use crate::{
     document::{InvalidDocument, Path, Reader},
@@ -19,7 +20,25 @@ pub fn parse_text(
     jq: &Jq,
 ) -> Result<Parsed, InvalidDocument> {
     let (reader, value) = Reader::of_text(jq, origin, text);
-    finish(reader, value.as_ref(), sources)
+    finish(reader, value.as_ref(), sources, None)
+}
+
+/// The same, where it has to fit the blueprints as well.
+pub fn fit_text(
+    text: &str,
+    origin: &str,
+    sources: &[SourceName],
+    jq: &Jq,
+    blueprints: &Blueprints,
+) -> Result<Parsed, InvalidDocument> {
+    let (reader, value) = Reader::of_text(jq, origin, text);
+    finish(reader, value.as_ref(), sources, Some(blueprints))
+}
+
+/// The value of a document as people write it; null where the text has none.
+pub fn value_of_text(text: &str, jq: &Jq) -> Value {
+    let (_, value) = Reader::of_text(jq, "", text);
+    value.unwrap_or_default()
 }
 
 /// Reads a document beside which there are no settings: the sources that are on
@@ -33,7 +52,7 @@ pub fn parse_text_alone(text: &str, origin: &str, jq: &Jq) -> Result<Parsed, Inv
         .flatten()
         .filter_map(|resource| resource.get("kind")?.as_str())
         .collect();
-    finish(reader, value.as_ref(), &kind::sources_of(&kinds))
+    finish(reader, value.as_ref(), &kind::sources_of(&kinds), None)
 }
 
 /// Reads a document as Port stores it.
@@ -43,7 +62,19 @@ pub fn parse_value(
     sources: &[SourceName],
     jq: &Jq,
 ) -> Result<Parsed, InvalidDocument> {
-    finish(Reader::of_value(jq, origin), Some(value), sources)
+    finish(Reader::of_value(jq, origin), Some(value), sources, None)
+}
+
+/// The same, where it has to fit the blueprints as well.
+pub fn fit_value(
+    value: &Value,
+    origin: &str,
+    sources: &[SourceName],
+    jq: &Jq,
+    blueprints: &Blueprints,
+) -> Result<Parsed, InvalidDocument> {
+    let reader = Reader::of_value(jq, origin);
+    finish(reader, Some(value), sources, Some(blueprints))
 }
 
 /// The document, unless the text had no value or anything was noted.
@@ -51,8 +82,12 @@ fn finish(
     mut reader: Reader<'_>,
     value: Option<&Value>,
     sources: &[SourceName],
+    blueprints: Option<&Blueprints>,
 ) -> Result<Parsed, InvalidDocument> {
     let document = value.and_then(|value| document(&mut reader, value, sources));
+    if let (Some(value), Some(blueprints)) = (value, blueprints) {
+        fit::compare(&mut reader, value, blueprints);
+    }
     let (document, warnings) = reader.finish(document)?;
     Ok(Parsed { document, warnings })
 }

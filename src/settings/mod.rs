@@ -137,6 +137,8 @@ pub struct Settings {
     pub identifier: String,
     /// `None`: the catalog is off, and the incident sync is all there is.
     pub catalog: Option<CatalogSettings>,
+    /// What reading the sources without Port needs; `None` unless only that is wanted.
+    pub export: Option<ExportSettings>,
     /// `None`: nobody asked for it. It may be there and switched off.
     pub incident_sync: Option<IncidentSyncSettings>,
     /// Whether one resync, and one pass of the incident sync, are all that is
@@ -151,6 +153,16 @@ pub struct Settings {
     pub state_path: PathBuf,
     /// Everything that must never be seen in a log.
     pub secrets: Vec<SecretString>,
+}
+
+/// What it takes to read the sources for somebody else than Port.
+#[derive(Clone, Debug)]
+pub struct ExportSettings {
+    pub sources: SourceSettings,
+    /// `None`: what is built in.
+    pub resources_path: Option<PathBuf>,
+    /// What `env` and `$ENV` show to a mapping; empty where that is off.
+    pub jq_environment: BTreeMap<String, String>,
 }
 
 /// Where settings come from.
@@ -173,6 +185,8 @@ pub struct Overrides {
     pub once: bool,
     /// How far the incident sync may go, whatever else is set.
     pub incident_sync_mode: Option<SyncMode>,
+    /// Only the sources are read, whatever is set for Port.
+    pub without_port: bool,
 }
 
 impl Inputs {
@@ -263,10 +277,14 @@ pub fn jq_environment(inputs: Inputs) -> Result<(BTreeMap<String, String>, Vec<S
 /// all the same, so that every problem is found.
 fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
     let asked = Asked::read(reader, &inputs.directory);
-    let scope = scope(reader, asked.as_ref());
-    let port = scope.catalog.then(|| PortSettings::read(reader)).flatten();
+    let without_port = inputs.overrides.without_port;
+    let mut scope = scope(reader, asked.as_ref());
+    let has_catalog = scope.catalog && !without_port;
+    // An export reads the same sources, and makes the same demands on them.
+    scope.catalog |= without_port;
+    let port = has_catalog.then(|| PortSettings::read(reader)).flatten();
     let sources = sources::read(reader, scope);
-    let event_listener = scope.catalog.then(|| EventListener::read(reader)).flatten();
+    let event_listener = has_catalog.then(|| EventListener::read(reader)).flatten();
     let outbound = OutboundSettings::read(reader, &inputs.environment);
     refuse_actions(reader);
 
@@ -285,7 +303,12 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
     let sources = sources?;
     let incident_sync =
         asked.map(|asked| asked.with_accounts(reader, &sources, jq_environment.clone()));
-    let catalog = if scope.catalog {
+    let export = without_port.then(|| ExportSettings {
+        sources: sources.settings.clone(),
+        resources_path: reader.path("OCEAN__RESOURCES_PATH"),
+        jq_environment: jq_environment.clone(),
+    });
+    let catalog = if has_catalog {
         Some(CatalogSettings::read(
             reader,
             port?,
@@ -293,6 +316,8 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
             sources,
             jq_environment,
         ))
+    } else if without_port {
+        None
     } else {
         reader.warn(
             "only incidents are kept in step, and no catalog: neither `OCEAN__PORT__CLIENT_ID` \
@@ -308,6 +333,7 @@ fn read(reader: &mut Reader<'_>, inputs: Inputs) -> Option<Settings> {
     Some(Settings {
         identifier,
         catalog,
+        export,
         incident_sync,
         once: reader.text("OCEAN__EVENT_LISTENER__TYPE").as_deref() == Some("ONCE"),
         outbound,

@@ -29,6 +29,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::api::ApiError;
+use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{Kind, ResourceConfig};
@@ -52,6 +53,10 @@ pub trait Source: Send + Sync {
     /// Only what makes a resync pointless is an error: an answer that refuses
     /// the credentials, or no answer at all.
     fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>>;
+
+    /// What came with the last answer of its API: the time, and what is left of the
+    /// rate limit. None before the first one.
+    fn last_answer(&self) -> Option<LastAnswer>;
 
     /// The distinct datasets that the resource configs need, in the order in
     /// which they should be started. Configs of other sources are passed over.

@@ -50,6 +50,11 @@ pub enum OpenError {
     #[error("a later version of this program wrote it")]
     Newer,
 
+    #[error(
+        "an earlier version of this program wrote it, and none of this version has worked with it since"
+    )]
+    Older,
+
     #[error("its tables cannot be brought up to date")]
     Migrate(#[source] rusqlite_migration::Error),
 
@@ -61,6 +66,13 @@ pub enum OpenError {
 
     #[error("no thread can be started for it")]
     Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    /// Whether it is in order for a process that works with it.
+    pub fn is_settled_by_a_start(&self) -> bool {
+        matches!(self, Self::Older)
+    }
 }
 
 /// Opens the file, which is created if it is missing, and brings its tables up
@@ -83,6 +95,27 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::Foreign);
     }
     prepare(connection)
+}
+
+/// Opens a file that is there for whoever only looks into it: it is neither created
+/// nor brought up to date. Somebody may be working with it. Blocks.
+///
+/// Not with SQLite's read-only flag: who opens a write-ahead log that way and is the
+/// last to leave it, leaves it behind.
+pub(super) fn look_into(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+    if !is_ours(&connection)? {
+        return Err(OpenError::Foreign);
+    }
+    match schema::MIGRATIONS.pending_migrations(&connection) {
+        Ok(0) => Ok(connection),
+        Ok(..0) => Err(OpenError::Newer),
+        Ok(_) => Err(OpenError::Older),
+        Err(error) => Err(OpenError::Migrate(error)),
+    }
 }
 
 /// A database that ends with the process.
@@ -141,6 +174,23 @@ pub(super) fn planted(path: &Path, us: u32) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(None)
+}
+
+/// Whether this user may create the file, as far as permissions tell: those of the
+/// innermost directory that is there. Of groups nothing is known, so theirs count.
+pub(super) fn may_be_created(path: &Path) -> io::Result<bool> {
+    let path = std::path::absolute(path)?;
+    let mut directories = path.ancestors().skip(1).map(fs::metadata);
+    let is_missing = |found: &io::Result<fs::Metadata>| matches!(found, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let Some(directory) = directories.find(|found| !is_missing(found)).transpose()? else {
+        return Ok(false);
+    };
+    let us = our_user()?;
+    // To write in it, and to enter it.
+    let (mode, both) = (directory.mode(), 0o3);
+    let of_owner = directory.uid() == us && (mode >> 6) & both == both;
+    let of_others = directory.uid() != us && ((mode >> 3) & both == both || mode & both == both);
+    Ok(directory.is_dir() && (us == ROOT || of_owner || of_others))
 }
 
 /// Whether the database is new or was made by this program.

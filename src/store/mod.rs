@@ -104,6 +104,21 @@ impl Store {
         }
     }
 
+    /// The file as it is, for whoever only looks into it, also while a service works
+    /// with it: nothing can be noted in what this returns.
+    pub async fn look_into(path: &Path) -> Result<Self, OpenError> {
+        let owned = path.to_owned();
+        let connection = spawn_blocking(move || file::look_into(&owned))
+            .await
+            .map_err(OpenError::BrokenOff)??;
+        Ok(Self::new(connection, path.display().to_string()))
+    }
+
+    /// Whether this user may create the file, as far as permissions tell.
+    pub fn may_be_created(path: &Path) -> std::io::Result<bool> {
+        file::may_be_created(path)
+    }
+
     fn new(connection: Connection, place: String) -> Self {
         Self {
             shared: Arc::new(Shared {

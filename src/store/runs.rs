@@ -107,6 +107,8 @@ pub struct WithheldRecord {
 /// A run as it is remembered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRecord {
+    /// Its number in this file.
+    pub number: i64,
     pub resync: Option<Uuid>,
     pub trigger: String,
     pub started: Timestamp,
@@ -184,13 +186,13 @@ impl Store {
         let _noted: Option<()> = self.attempt("note the end of a run", end).await;
     }
 
-    /// The newest runs first, at most so many; none if they cannot be read.
-    pub async fn runs(&self, limit: u32) -> Vec<RunRecord> {
+    /// The newest runs first, at most so many; `None` if they cannot be read, which is
+    /// said here.
+    pub async fn runs(&self, limit: u32) -> Option<Vec<RunRecord>> {
         self.attempt("read the history of runs", move |connection| {
             newest(connection, limit)
         })
         .await
-        .unwrap_or_default()
     }
 }
 
@@ -298,10 +300,10 @@ fn newest(connection: &mut Connection, limit: u32) -> rusqlite::Result<Vec<RunRe
         .prepare("SELECT message FROM run_error WHERE run = ? AND resource = ? ORDER BY place")?;
     let mut withheld =
         transaction.prepare("SELECT * FROM run_withheld WHERE run = ? ORDER BY place")?;
-    let rows = runs.query_map([limit], |row| Ok((row.get::<_, i64>("id")?, run_of(row)?)))?;
     let mut records = Vec::new();
-    for row in rows {
-        let (id, mut record) = row?;
+    for record in runs.query_map([limit], run_of)? {
+        let mut record = record?;
+        let id = record.number;
         record.kinds = kinds.query_map([id], kind_of)?.collect::<Result<_, _>>()?;
         for kind in &mut record.kinds {
             kind.errors = errors
@@ -322,6 +324,7 @@ fn run_of(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let started: String = row.get("started")?;
     let ended: Option<String> = row.get("ended")?;
     Ok(RunRecord {
+        number: row.get("id")?,
         resync: resync.as_deref().map(parsed).transpose()?,
         trigger: row.get("trigger")?,
         started: parsed(&started)?,

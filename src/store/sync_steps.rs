@@ -274,15 +274,15 @@ impl Store {
         .unwrap_or_default()
     }
 
-    /// The newest steps first, at most so many; none if they cannot be read.
-    pub async fn sync_steps(&self, limit: u32) -> Vec<SyncStepRecord> {
+    /// The newest steps first, at most so many; `None` if they cannot be read, which
+    /// is said here.
+    pub async fn sync_steps(&self, limit: u32) -> Option<Vec<SyncStepRecord>> {
         self.attempt("read the trail of incident sync", move |connection| {
             let mut steps =
                 connection.prepare("SELECT * FROM sync_step ORDER BY id DESC LIMIT ?")?;
             steps.query_map([limit], record_of)?.collect()
         })
         .await
-        .unwrap_or_default()
     }
 }
 

@@ -28,6 +28,20 @@ pub(super) fn report(report: &ResyncReport, configs: &[Arc<ResourceConfig>]) {
     whole(report);
 }
 
+/// What an export ran into. How many it came to is told elsewhere.
+pub(super) fn export(report: &ResyncReport, configs: &[Arc<ResourceConfig>]) {
+    for (kind, config) in report.kinds.iter().zip(configs) {
+        let of_kind =
+            tracing::error_span!("kind", kind = %config.kind_text, resource = config.index);
+        of_kind.in_scope(|| {
+            for error in &kind.errors {
+                tracing::error!("`{}` is incomplete: {error}", kind.kind);
+            }
+            findings(kind);
+        });
+    }
+}
+
 fn outcome(kind: &KindReport) {
     let (written, unchanged) = (kind.written.stored, kind.written.unchanged);
     let Some((error, more)) = kind.errors.split_first() else {

@@ -8,6 +8,7 @@
 //! ```
 
 mod deletion_log;
+mod export;
 mod expressions;
 mod live_event;
 mod log;
@@ -20,6 +21,7 @@ mod request;
 mod resync;
 mod state;
 
+pub use export::Export;
 pub use expressions::Expressions;
 pub use live_event::{LiveError, LiveOutcome, LiveProcessor, Processed};
 pub use mapping::Mapping;

@@ -49,7 +49,7 @@ const DATASETS_AT_A_TIME: usize = 4;
 const WAITING_PAGES: usize = 2;
 
 /// Mapped pages that wait for the catalog.
-const WAITING_ENTITIES: usize = 4;
+pub(super) const WAITING_ENTITIES: usize = 4;
 
 /// Everything a resync works with. Built once, run as often as needed.
 pub struct Resync {
@@ -312,18 +312,18 @@ struct Attempt<'a> {
 }
 
 /// What the datasets of a running resync share.
-struct Running<'a> {
-    tallies: &'a [Mutex<KindReport>],
+pub(super) struct Running<'a> {
+    pub(super) tallies: &'a [Mutex<KindReport>],
     /// Datasets of each resource config that have not ended: several accounts
     /// have one each.
-    open: Vec<AtomicU32>,
-    kinds: &'a [KindProgress],
-    limits: &'a jq::Limits,
-    reporter: &'a Reporter,
+    pub(super) open: Vec<AtomicU32>,
+    pub(super) kinds: &'a [KindProgress],
+    pub(super) limits: &'a jq::Limits,
+    pub(super) reporter: &'a Reporter,
 }
 
 impl Running<'_> {
-    async fn run_source(
+    pub(super) async fn run_source(
         &self,
         source: &dyn Source,
         datasets: Vec<Dataset>,
@@ -431,7 +431,7 @@ impl Running<'_> {
     }
 
     /// Every kind that has not ended is incomplete.
-    fn break_off(&self, configs: &[Arc<ResourceConfig>]) {
+    pub(super) fn break_off(&self, configs: &[Arc<ResourceConfig>]) {
         for (config, open) in configs.iter().zip(&self.open) {
             if open.load(Ordering::Relaxed) > 0 {
                 self.fail(config, "the resync was stopped".to_owned());
@@ -463,7 +463,7 @@ pub(super) fn contributions(configs: &[Arc<ResourceConfig>]) -> Vec<Contribution
 }
 
 /// How many of the datasets each resource config reads.
-fn open<'a>(
+pub(super) fn open<'a>(
     configs: &[Arc<ResourceConfig>],
     datasets: impl Iterator<Item = &'a Dataset>,
 ) -> Vec<AtomicU32> {
@@ -479,7 +479,7 @@ fn open<'a>(
 
 /// What to call each resource config: its kind, and its place where that alone
 /// would not tell it from another.
-fn labels(configs: &[Arc<ResourceConfig>]) -> Vec<String> {
+pub(super) fn labels(configs: &[Arc<ResourceConfig>]) -> Vec<String> {
     configs
         .iter()
         .map(|config| {

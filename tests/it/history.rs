@@ -43,7 +43,7 @@ impl Installation {
 
     /// The newest first.
     async fn runs(&self) -> Vec<RunRecord> {
-        Store::open(&self.path()).await.runs(100).await
+        Store::open(&self.path()).await.runs(100).await.unwrap()
     }
 }
 

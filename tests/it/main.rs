@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod catalog;
+mod check;
 mod combined;
 mod deletion;
 mod dependencies;
@@ -21,6 +22,7 @@ mod live;
 mod mapping_tools;
 mod messages;
 mod metrics;
+mod operator_commands;
 mod opsgenie;
 mod origins;
 mod outage;

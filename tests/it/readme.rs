@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use clap::CommandFactory as _;
+use portolan::cli::Cli;
 use portolan::jq::{Jq, Limits};
 use portolan::reconcile::config::Config;
 use portolan::settings::{DefaultValue, Effect, SettingRow, table};
@@ -50,18 +52,11 @@ fn quoted(cell: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn its_help_blocks_are_those_of_the_program() {
-    for arguments in [
-        &["--help"][..],
-        &["run", "--help"],
-        &["plan", "--help"],
-        &["reconcile", "--help"],
-        &["events", "--help"],
-        &["map", "--help"],
-        &["record", "--help"],
-        &["jq", "--help"],
-        &["sandbox", "--help"],
-    ] {
-        let help = portolan(arguments, &[]).await.expect_code(0).stdout;
+    let commands = Cli::command();
+    let commands = commands.get_subcommands().map(clap::Command::get_name);
+    let of_commands = commands.map(|name| vec![name, "--help"]);
+    for arguments in std::iter::once(vec!["--help"]).chain(of_commands) {
+        let help = portolan(&arguments, &[]).await.expect_code(0).stdout;
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
         let block = format!(
             "```console\n$ portolan {}\n{}\n```",
@@ -73,6 +68,18 @@ async fn its_help_blocks_are_those_of_the_program() {
             README.contains(&block),
             "README has to show this under \"Command line\":\n\n{block}\n"
         );
+    }
+}
+
+#[test]
+fn every_command_is_told_of_outside_of_the_help_as_well() {
+    let prose: String = README.split("```").step_by(2).collect();
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let is_told = ["`", " "]
+            .iter()
+            .any(|end| prose.contains(&format!("`portolan {name}{end}")));
+        assert!(is_told, "README has to say what `portolan {name}` is for");
     }
 }
 

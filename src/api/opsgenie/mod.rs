@@ -21,7 +21,9 @@ pub use self::query::{Field, OpsgenieQuery, Sign};
 use super::credential::{CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
-use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
+use crate::http::{
+    BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
+};
 use crate::settings::{OpsgenieAccount, OutboundSettings};
 
 /// What can be listed.
@@ -177,6 +179,11 @@ impl OpsgenieClient {
         self.start = policy.clone();
         self.policy = policy;
         self
+    }
+
+    /// What came with its last answer: the time, and what is left of the rate limit.
+    pub fn last_answer(&self) -> Option<LastAnswer> {
+        self.configuration.last_answer()
     }
 
     /// Asks for little, to find out early whether the key is accepted.

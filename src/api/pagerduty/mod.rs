@@ -16,7 +16,9 @@ use url::Url;
 use super::credential::{Authorization, CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
-use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
+use crate::http::{
+    BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
+};
 use crate::settings::{OutboundSettings, PagerdutyAccount};
 
 pub use subscriptions::{
@@ -96,6 +98,11 @@ impl PagerdutyClient {
         self.start = policy.clone();
         self.policy = policy;
         self
+    }
+
+    /// What came with its last answer: the time, and what is left of the rate limit.
+    pub fn last_answer(&self) -> Option<LastAnswer> {
+        self.http.last_answer()
     }
 
     /// Asks for little, to find out early whether the token is accepted.

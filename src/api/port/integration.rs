@@ -36,6 +36,15 @@ pub struct Integration {
     pub updated_at: Option<Timestamp>,
 }
 
+impl Integration {
+    /// As what it is installed, where that means that Port itself runs it.
+    pub fn hosted_by_port(&self) -> Option<&str> {
+        let installed = self.installation_type.as_deref()?;
+        let is_hosted = installed.to_lowercase().starts_with("saas");
+        is_hosted.then_some(installed)
+    }
+}
+
 /// A registration. Identity and version are the client's own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewIntegration {

@@ -36,7 +36,7 @@ use self::login::Login;
 use super::error::shape;
 use super::{ApiError, BaseUrl};
 use crate::http::{
-    BuildError, Expect, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy,
+    BuildError, Expect, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
 };
 use crate::settings::{IntegrationSettings, OutboundSettings, PortSettings};
 
@@ -145,6 +145,11 @@ impl PortClient {
             .log_in(&self.0.http, &self.0.start)
             .await
             .map(drop)
+    }
+
+    /// What came with its last answer: the time, and what is left of the rate limit.
+    pub fn last_answer(&self) -> Option<LastAnswer> {
+        self.0.http.last_answer()
     }
 
     /// This integration, if it has been registered.

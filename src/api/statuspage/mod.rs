@@ -18,7 +18,9 @@ use url::Url;
 use super::credential::{CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
-use crate::http::{BuildError, HttpClient, Pacer, RateHeaders, Reply, Request, RetryPolicy};
+use crate::http::{
+    BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
+};
 use crate::settings::{OutboundSettings, StatuspageAccount};
 
 pub use subscribers::WebhookSubscriber;
@@ -75,6 +77,11 @@ impl StatuspageClient {
         self.start = policy.clone();
         self.policy = policy;
         self
+    }
+
+    /// What came with its last answer: the time, and what is left of the rate limit.
+    pub fn last_answer(&self) -> Option<LastAnswer> {
+        self.http.last_answer()
     }
 
     /// Asks for little, to find out early whether the key is accepted.

@@ -20,8 +20,9 @@ use self::body::Unread;
 use super::connection::{self, BuildError};
 use super::error::{BodyProblem, Call, HttpError, verb};
 use super::headers::is_daily_quota_spent;
+use super::last_answer::Memory;
 use super::retry::{Decision, Failed, Outcome, RetryPolicy, decide};
-use super::{Pacer, RateHeaders, SafeUrl, Slot};
+use super::{LastAnswer, Pacer, RateHeaders, SafeUrl, Slot};
 use crate::settings::OutboundSettings;
 use crate::telemetry::metrics::{self, ApiOutcome};
 
@@ -38,6 +39,7 @@ pub struct HttpClient {
     rate_headers: RateHeaders,
     deadline: Duration,
     body_cap: usize,
+    memory: Arc<Memory>,
 }
 
 /// What a 2xx has to bring.
@@ -158,7 +160,13 @@ impl HttpClient {
             rate_headers,
             deadline,
             body_cap: BODY_CAP,
+            memory: Arc::default(),
         })
+    }
+
+    /// What came with the last answer, in whichever part of the API.
+    pub fn last_answer(&self) -> Option<LastAnswer> {
+        self.memory.last()
     }
 
     /// The same API with other patience, and without waiting for the others.
@@ -167,6 +175,7 @@ impl HttpClient {
             pacer,
             deadline,
             rate_headers: RateHeaders::RetryAfter,
+            memory: Arc::default(),
             ..self.clone()
         }
     }
@@ -268,6 +277,7 @@ impl HttpClient {
             let status = response.status().as_u16();
             self.pacer
                 .observe(self.rate_headers.announced(response.headers()));
+            self.memory.take(self.rate_headers, response.headers());
             let (body, damaged) = if (200..300).contains(&status) {
                 let body = self.read_success(&mut response, request.expect).await?;
                 (body, false)

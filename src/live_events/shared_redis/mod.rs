@@ -31,6 +31,7 @@
 
 mod address;
 mod bells;
+mod facts;
 mod outage;
 
 use std::fmt;
@@ -52,6 +53,7 @@ use crate::settings::RedisSettings;
 pub use self::address::OpenError;
 pub(super) use self::bells::Bell;
 use self::bells::Bells;
+pub use self::facts::RedisFacts;
 use self::outage::Outage;
 
 /// What a script begins with that must not act on what a Redis forgot in a restart.

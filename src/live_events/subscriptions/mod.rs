@@ -75,6 +75,25 @@ pub struct Passed {
     pub passing: usize,
 }
 
+/// How the webhooks of an account or a status page stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As they should.
+    Kept,
+    /// A pass has something to do.
+    ToDo {
+        /// How many things.
+        steps: usize,
+    },
+    /// They are not as they should be, or could not be looked at.
+    Failed {
+        /// Why, with the remedy.
+        text: String,
+        /// It stays until somebody does something.
+        needs_somebody: bool,
+    },
+}
+
 impl Passed {
     /// How long nothing has to be looked at.
     const fn pause(self) -> Duration {
@@ -165,6 +184,37 @@ impl Subscriptions {
             self.say(&what, outcome.err());
         }
         passed
+    }
+
+    /// Looks at everything once and changes nothing: how each account, and each status
+    /// page, stands, by what messages call it.
+    pub async fn look(&self) -> Vec<(String, Standing)> {
+        let urls: Vec<Url> = self.pagerduty.iter().map(|one| one.url.clone()).collect();
+        let pagerduty = self.pagerduty.iter().map(async |account| {
+            let found = account.standing(&self.address, &urls).await;
+            vec![(account.label.clone(), found)]
+        });
+        let urls: Vec<Url> = self.statuspage.iter().map(|one| one.url.clone()).collect();
+        let statuspage = self.statuspage.iter();
+        let statuspage = statuspage.map(|account| account.standing(&self.address, &urls));
+        let (pagerduty, statuspage) = tokio::join!(join_all(pagerduty), join_all(statuspage));
+        let found = pagerduty.into_iter().chain(statuspage).flatten();
+        let standing = |(what, found)| match found {
+            Ok(0) => (what, Standing::Kept),
+            Ok(steps) => (what, Standing::ToDo { steps }),
+            Err(Problem {
+                text,
+                needs_somebody,
+                ..
+            }) => (
+                what,
+                Standing::Failed {
+                    text,
+                    needs_somebody,
+                },
+            ),
+        };
+        found.map(standing).collect()
     }
 
     /// The address to enter in Opsgenie for each of its accounts, by the name of

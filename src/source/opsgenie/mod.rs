@@ -32,6 +32,7 @@ pub(super) use self::select::may_list;
 use super::live::Live;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, OpsgenieClient, OpsgenieList, PAGE_SIZE, Worth};
+use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::Consumer;
 use crate::resource_config::{Kind, ResourceConfig};
@@ -67,6 +68,10 @@ impl Source for Opsgenie {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
         self.client.check().boxed()
+    }
+
+    fn last_answer(&self) -> Option<LastAnswer> {
+        self.client.last_answer()
     }
 
     fn datasets(&self, configs: &[Arc<ResourceConfig>], _now: Timestamp) -> Vec<Dataset> {

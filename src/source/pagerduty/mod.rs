@@ -31,6 +31,7 @@ use super::live::Live;
 use super::said::Said;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, PagerdutyClient};
+use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::Consumer;
 use crate::resource_config::{Kind, PagerdutyKind, ResourceConfig};
@@ -69,6 +70,10 @@ impl Source for Pagerduty {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
         self.client.check().boxed()
+    }
+
+    fn last_answer(&self) -> Option<LastAnswer> {
+        self.client.last_answer()
     }
 
     fn datasets(&self, configs: &[Arc<ResourceConfig>], now: Timestamp) -> Vec<Dataset> {

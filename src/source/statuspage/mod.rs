@@ -21,6 +21,7 @@ use super::seen::Seen;
 use super::{Dataset, Pages, Source, SourceError};
 use crate::api::{ApiError, PAGE_SIZE, StatuspageClient};
 use crate::causes::one_line;
+use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{Kind, ResourceConfig, StatuspageKind};
@@ -61,6 +62,10 @@ impl Source for Statuspage {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), ApiError>> {
         self.client.check().boxed()
+    }
+
+    fn last_answer(&self) -> Option<LastAnswer> {
+        self.client.last_answer()
     }
 
     fn datasets(&self, configs: &[Arc<ResourceConfig>], _now: Timestamp) -> Vec<Dataset> {

@@ -120,7 +120,7 @@ async fn a_run_is_remembered_whole_by_who_opens_the_file_later() {
 
     let store = Store::open(&path).await;
 
-    let run = store.runs(10).await.remove(0);
+    let run = store.runs(10).await.unwrap().remove(0);
     let expected = finished();
     assert_eq!(run.trigger, "once");
     assert!(run.resync.is_some());
@@ -150,11 +150,11 @@ async fn a_run_that_never_ended_is_interrupted_once_the_next_begins() {
     let (_directory, path) = directory_with_path();
     let _never_ended = Store::open(&path).await.run_began(new_run()).await;
     let store = Store::open(&path).await;
-    assert_eq!(outcomes(&store.runs(10).await), [None]);
+    assert_eq!(outcomes(&store.runs(10).await.unwrap()), [None]);
 
     record(&store, finished()).await;
 
-    let runs = store.runs(10).await;
+    let runs = store.runs(10).await.unwrap();
     assert_eq!(
         outcomes(&runs),
         [Some(Outcome::Partly), Some(Outcome::Interrupted)]
@@ -173,7 +173,7 @@ async fn a_run_that_was_called_interrupted_too_early_corrects_that() {
     other.run_ended(of_other, finished()).await;
 
     assert_eq!(
-        outcomes(&one.runs(10).await),
+        outcomes(&one.runs(10).await.unwrap()),
         [Some(Outcome::Partly), Some(Outcome::Partly)]
     );
 }
@@ -187,11 +187,11 @@ async fn the_newest_thousand_runs_are_remembered() {
         record(&store, finished).await;
     }
 
-    let runs = store.runs(u32::MAX).await;
+    let runs = store.runs(u32::MAX).await.unwrap();
 
     let written: Vec<u64> = runs.iter().map(|run| run.totals.written).collect();
     assert_eq!(written, (3..1_003).rev().collect::<Vec<_>>());
-    assert_eq!(store.runs(2).await, runs[..2]);
+    assert_eq!(store.runs(2).await.unwrap(), runs[..2]);
     let left = |connection: &mut Connection| {
         connection.query_one(
             "SELECT count(DISTINCT run) FROM run_error NATURAL JOIN run_kind",
@@ -227,12 +227,12 @@ async fn many_tasks_may_use_it_at_once() {
         let store = if number % 2 == 0 { &one } else { &other };
         async move {
             record(store, finished()).await;
-            assert!(!store.runs(5).await.is_empty());
+            assert!(!store.runs(5).await.unwrap().is_empty());
         }
     });
     futures_util::future::join_all(tasks).await;
 
-    let runs = one.runs(100).await;
+    let runs = one.runs(100).await.unwrap();
     assert_eq!(outcomes(&runs), [Some(Outcome::Partly); 40]);
     assert_eq!(logged.lines(), Vec::<String>::new());
 }
@@ -250,7 +250,7 @@ async fn text_from_outside_is_masked_before_it_is_cut() {
 
     record(&store, leaky).await;
 
-    let run = store.runs(1).await.remove(0);
+    let run = store.runs(1).await.unwrap().remove(0);
     assert_eq!(run.kinds[0].errors.len(), 3);
     assert!(run.error.unwrap().chars().count() <= LONGEST_TEXT + 1);
     for entry in fs::read_dir(directory.path().join("state")).unwrap() {
@@ -266,7 +266,10 @@ async fn refused(path: &Path, reason: &str) {
     let store = Store::open(path).await;
 
     record(&store, finished()).await;
-    assert_eq!(outcomes(&store.runs(9).await), [Some(Outcome::Partly)]);
+    assert_eq!(
+        outcomes(&store.runs(9).await.unwrap()),
+        [Some(Outcome::Partly)]
+    );
     let lines = logged.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     for part in [reason, "OCEAN__STATE_PATH", &path.display().to_string()] {

@@ -109,25 +109,13 @@ impl RedisSpool {
 
     /// Says what makes the Redis less of a safe place than it could be.
     async fn look_at_durability(&self) -> Result<(), RedisFault> {
-        let mut about = String::new();
-        for section in ["persistence", "memory"] {
-            about += &self
-                .redis
-                .ask::<String>(redis::cmd("INFO").arg(section))
-                .await?;
-        }
-        let says = |field: &str| {
-            about
-                .lines()
-                .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
-                .map(str::trim)
-        };
-        if says("aof_enabled") == Some("0") {
+        let facts = self.redis.facts().await?;
+        if facts.keeps_log == Some(false) {
             tracing::warn!(
                 "The Redis keeps no log of what it is told: accepted live events are lost with it since its last snapshot. Hint: set `appendonly yes`"
             );
         }
-        if let Some(policy) = says("maxmemory_policy").filter(|policy| *policy != "noeviction") {
+        if let Some(policy) = facts.eviction.as_deref().filter(|_| facts.evicts()) {
             tracing::warn!(
                 policy,
                 "The Redis deletes keys when its memory is full (`maxmemory-policy {policy}`), live events among them. Hint: set `maxmemory-policy noeviction`"

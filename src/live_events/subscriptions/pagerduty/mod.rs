@@ -227,6 +227,27 @@ impl Account {
         Err(refused.unwrap_or(problem))
     }
 
+    /// How many things a pass would have to do. An account may not offer everything
+    /// there is, so what every account offers is enough.
+    pub(super) async fn standing(
+        &self,
+        address: &WebhookAddress,
+        urls: &[Url],
+    ) -> Result<usize, Problem> {
+        let found = self.look(address, urls).await?;
+        let wanted = Wanted {
+            address,
+            urls,
+            events: &ESSENTIAL,
+        };
+        let changes = plan(&found, &wanted);
+        let switched_off = |one: &WebhookSubscription| wanted.is_right(one) && !one.active;
+        if changes.is_empty() && found.iter().any(switched_off) {
+            return Err(Problem::switched_off());
+        }
+        Ok(changes.len())
+    }
+
     fn events(&self) -> &'static [&'static str] {
         if self.has_less.load(Ordering::Relaxed) {
             &ESSENTIAL

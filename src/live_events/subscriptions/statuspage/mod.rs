@@ -96,21 +96,55 @@ impl Account {
         address: &WebhookAddress,
         urls: &[Url],
     ) -> Vec<(String, Result<(), Problem>)> {
-        let pages = match whole::statuspage_pages(&self.client).await {
+        let pages = match self.pages().await {
             Ok(pages) => pages,
-            Err(error) => return vec![(self.label.clone(), Err(Problem::from(error)))],
+            Err(problem) => return vec![(self.label.clone(), Err(problem))],
         };
         let mut outcomes = vec![(self.label.clone(), Ok(()))];
-        for page in &pages {
-            let Some(id) = page["id"].as_str() else {
-                continue;
-            };
-            if self.page_ids.is_empty() || self.page_ids.iter().any(|wanted| wanted == id) {
-                let outcome = self.keep_page(page, id, address, urls).await;
-                outcomes.push((format!("page {id} of {}", self.label), outcome));
-            }
+        for (id, page) in &pages {
+            let outcome = self.keep_page(page, id, address, urls).await;
+            outcomes.push((self.label_of(id), outcome));
         }
         outcomes
+    }
+
+    /// How many things a pass would have to do for each page, by what messages call it.
+    pub(super) async fn standing(
+        &self,
+        address: &WebhookAddress,
+        urls: &[Url],
+    ) -> Vec<(String, Result<usize, Problem>)> {
+        let pages = match self.pages().await {
+            Ok(pages) => pages,
+            Err(problem) => return vec![(self.label.clone(), Err(problem))],
+        };
+        let wanted = Wanted { address, urls };
+        let mut standings = Vec::new();
+        for (id, page) in &pages {
+            let standing = if takes_no_webhooks(page) {
+                Err(Problem::page_without_webhooks())
+            } else {
+                let found = self.look(id).await.map_err(Problem::from);
+                found.map(|found| plan(&found, &wanted).len())
+            };
+            standings.push((self.label_of(id), standing));
+        }
+        standings
+    }
+
+    /// The pages that are wanted, with their identifiers.
+    async fn pages(&self) -> Result<Vec<(String, Value)>, Problem> {
+        let pages = whole::statuspage_pages(&self.client).await?;
+        let pages = pages.into_iter().filter_map(|page| {
+            let id = page["id"].as_str()?.to_owned();
+            let is_wanted = self.page_ids.is_empty() || self.page_ids.contains(&id);
+            is_wanted.then_some((id, page))
+        });
+        Ok(pages.collect())
+    }
+
+    fn label_of(&self, page_id: &str) -> String {
+        format!("page {page_id} of {}", self.label)
     }
 
     async fn keep_page(
@@ -120,8 +154,7 @@ impl Account {
         address: &WebhookAddress,
         urls: &[Url],
     ) -> Result<(), Problem> {
-        // Statuspage would refuse a subscriber, and tells those there are nothing.
-        if page["allow_webhook_subscribers"] == false {
+        if takes_no_webhooks(page) {
             return Err(Problem::page_without_webhooks());
         }
         let wanted = Wanted { address, urls };
@@ -215,6 +248,11 @@ impl Account {
         }
         Ok(None)
     }
+}
+
+/// Statuspage would refuse a subscriber, and tells those there are nothing.
+fn takes_no_webhooks(page: &Value) -> bool {
+    page["allow_webhook_subscribers"] == false
 }
 
 #[cfg(test)]

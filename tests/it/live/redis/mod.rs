@@ -4,6 +4,7 @@
 //! kills it at the end. Locks and leases are made to last about a second. A Redis
 //! gives nothing out in its first second or two: see `shared_redis`.
 
+mod checking;
 mod cluster;
 mod crashes;
 mod lease;
