@@ -332,3 +332,34 @@ async fn each_account_has_files_of_its_own_and_two_lists_of_a_kind_share_one() {
         3
     );
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_ends_a_recording_and_what_was_recorded_before_stays() {
+    let sandbox = small_sandbox().await;
+    for number in 0..600 {
+        let user = json!({"id": format!("PU{number}"), "type": "user", "name": "Somebody"});
+        sandbox.pagerduty.insert("users", &user);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("recorded");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("services.ndjson"), "{}\n").unwrap();
+    // Whatever is written there meets a disk without room.
+    std::os::unix::fs::symlink("/dev/full", folder.join("users.ndjson.partial")).unwrap();
+
+    let environment = sandbox.environment_for(SourceName::Pagerduty);
+    let arguments = ["record", "recorded", "--defaults"];
+    let outcome = portolan_in(directory.path(), &arguments, &environment).await;
+
+    let logged = outcome.expect_code(1).logged("ERROR");
+    let said = "Cannot write into recorded: No space left on device";
+    assert!(
+        logged.iter().any(|line| line.starts_with(said)),
+        "{logged:?}"
+    );
+    assert_eq!(read(&folder, "services.ndjson"), "{}\n");
+    let names = std::fs::read_dir(&folder).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["services.ndjson"], "nothing half written is left");
+}
