@@ -14,6 +14,7 @@ use super::explain::remedy;
 use crate::catalog::{Defaults, DefaultsError};
 use crate::causes::one_line;
 use crate::commands::Exit;
+use crate::commands::run::tell;
 use crate::document::{DocumentProblem, Snippet};
 use crate::jq::{Jq, Limits};
 use crate::mapping::{Cause, Consumer, Finding, Findings, RawBatch, Severity, map_batch};
@@ -93,7 +94,7 @@ impl<'a> Mappings<'a> {
         }
         let parsed = read(&origin)?;
         for warning in parsed.warnings {
-            eprintln!("warning: {warning}");
+            tell(&format_args!("warning: {warning}"));
         }
         let document = Rc::new(parsed.document);
         let mut known = self.read.borrow_mut();
@@ -248,7 +249,10 @@ impl Mapper<'_> {
                 Severity::Error => "error",
             };
             let message = format!("{} ({})", finding.message, finding.objects());
-            eprintln!("{level}: {}", self.told(finding, message).trim_start());
+            tell(&format_args!(
+                "{level}: {}",
+                self.told(finding, message).trim_start()
+            ));
         }
     }
 

@@ -24,7 +24,7 @@ use self::document::{CatalogPlan, Document, IntegrationPlan};
 use super::Exit;
 use super::incident_sync::{self, IncidentSync};
 use super::logging::Logging;
-use super::run::print;
+use super::run::{print, tell};
 use super::signals::{self, Ended};
 use super::start::{Connected, connect};
 use crate::catalog::{Draft, Foreseen};
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: PlanArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };
@@ -64,13 +64,16 @@ pub(super) async fn run(arguments: PlanArguments) -> Exit {
         Some(Err(exit)) => return exit,
         None => return Exit::Failed,
     };
-    print(&if arguments.json {
+    let printed = print(&if arguments.json {
         document.json()
     } else if arguments.markdown {
         markdown::told(&document)
     } else {
         text::told(&document)
     });
+    if printed != Exit::Done {
+        return printed;
+    }
     if exit == Exit::Done && arguments.exit_code && document.has_changes() {
         return Exit::Pending;
     }

@@ -534,3 +534,26 @@ async fn it_is_done_once_whatever_the_service_listens_to() {
         planned.outcome.expect_code(0);
     }
 }
+
+#[tokio::test]
+async fn a_secret_that_somebody_repeats_is_not_told() {
+    let sandbox = small_sandbox().await;
+    let environment = sandbox.environment_for(SourceName::Pagerduty);
+    let (_, token) = environment
+        .iter()
+        .find(|(name, _)| name.ends_with("TOKEN"))
+        .unwrap();
+    let answer = json!({"error": {"message": format!("{token} may not see users"), "code": 2010}});
+    sandbox.pagerduty.fault(
+        Matcher::get("/users"),
+        Answer::json(403, &answer),
+        usize::MAX,
+    );
+
+    for form in ["--json", "--markdown", "--log-level=INFO"] {
+        let outcome = portolan(&["plan", form], &environment).await.expect_code(3);
+        let told = &outcome.stdout;
+        assert!(told.contains("may not see users"), "{form}: {told}");
+        assert!(!told.contains(token), "{form}: {told}");
+    }
+}
