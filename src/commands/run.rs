@@ -250,6 +250,19 @@ pub(super) fn written(outcome: &io::Result<()>) -> Exit {
     }
 }
 
+/// Names from outside must not steer the terminal that shows them. Lines stay lines.
+pub(super) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
 /// What is wrong goes to stderr, of which the same is true; and where that cannot be
 /// written either, nobody can be told.
 pub(super) fn tell(text: &dyn fmt::Display) {

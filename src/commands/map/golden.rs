@@ -21,7 +21,7 @@ use crate::causes::one_line;
 use crate::commands::Exit;
 use crate::commands::input::Input;
 use crate::commands::recording::{self, Recorded};
-use crate::commands::run::{print, tell};
+use crate::commands::run::{print, printable, tell};
 
 /// The folder of what is expected.
 const EXPECTED: &str = "expected";
@@ -137,7 +137,7 @@ fn compare(golden: &Path, file: &str, entities: Vec<Value>) -> Result<usize, Ref
             (None, None) => continue,
         };
         differences += 1;
-        print(&format!("{file}: {} {told}", name.0));
+        print(&printable(&format!("{file}: {} {told}", name.0)));
     }
     Ok(differences)
 }

@@ -14,7 +14,7 @@ use super::explain::remedy;
 use crate::catalog::{Defaults, DefaultsError};
 use crate::causes::one_line;
 use crate::commands::Exit;
-use crate::commands::run::tell;
+use crate::commands::run::{printable, tell};
 use crate::document::{DocumentProblem, Snippet};
 use crate::jq::{Jq, Limits};
 use crate::mapping::{Cause, Consumer, Finding, Findings, RawBatch, Severity, map_batch};
@@ -249,10 +249,8 @@ impl Mapper<'_> {
                 Severity::Error => "error",
             };
             let message = format!("{} ({})", finding.message, finding.objects());
-            tell(&format_args!(
-                "{level}: {}",
-                self.told(finding, message).trim_start()
-            ));
+            let told = self.told(finding, message);
+            tell(&format_args!("{level}: {}", printable(told.trim_start())));
         }
     }
 

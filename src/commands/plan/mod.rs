@@ -32,7 +32,7 @@ use crate::cli::PlanArguments;
 use crate::reconcile::{Ask, Mode};
 use crate::resource_config::{MappingDocument, Parsed};
 use crate::settings::{self, CatalogSettings, Inputs, Overrides, Settings};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::sync::{Ending, Progress};
 
 /// Runs the command to its end.
@@ -85,7 +85,12 @@ async fn plan(
     arguments: &PlanArguments,
     stop: &CancellationToken,
 ) -> Result<(Document, Exit), Exit> {
-    let store = Store::open(&settings.state_path).await;
+    // What is not written into needs no file.
+    let state = match &settings.incident_sync {
+        Some(_) => settings.state_path.as_path(),
+        None => Path::new(store::IN_MEMORY),
+    };
+    let store = Store::open(state).await;
     let sync = incident_sync::set_up(settings, &store)?;
     let mut document = Document::default();
     let mut exits = Vec::new();

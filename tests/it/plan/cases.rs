@@ -557,3 +557,14 @@ async fn a_secret_that_somebody_repeats_is_not_told() {
         assert!(!told.contains(token), "{form}: {told}");
     }
 }
+
+#[tokio::test]
+async fn a_plan_of_the_catalog_alone_needs_no_state_and_leaves_none() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+
+    let outcome = portolan_in(directory.path(), &["plan"], &sandbox.environment()).await;
+
+    assert_eq!(outcome.expect_code(0).logged("WARNING"), [""; 0]);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
