@@ -183,7 +183,10 @@ fn answer_lines(mut reader: Box<dyn BufRead + Send>, new: &impl Fn() -> Jq) -> i
         if number.is_multiple_of(LINES_REMEMBERED) {
             jq = new();
         }
-        let answer = jq::on_large_stack_blocking(|| answer(&line, &jq, &limits));
+        // Editors of some systems begin a file with it.
+        let mark = if number == 1 { "\u{feff}" } else { "" };
+        let question = line.strip_prefix(mark.as_bytes()).unwrap_or(&line);
+        let answer = jq::on_large_stack_blocking(|| answer(question, &jq, &limits));
         let answer = answer.unwrap_or_else(|panicked| Err(panicked.to_string()));
         let answer = match answer {
             Ok(value) => json!({"value": value}),

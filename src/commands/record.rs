@@ -100,17 +100,29 @@ async fn record(
         for source in &sources {
             for dataset in source.datasets(&document.resources, began) {
                 recorder.dataset(&**source, dataset, stop).await?;
+                if stop.is_cancelled() {
+                    return Ok(None);
+                }
             }
         }
-        recorder.finish(began, origin)
+        recorder.finish(began, origin).map(Some)
     };
     let written = written.await;
     recorder.discard();
-    let manifest = written.map_err(|error| {
-        tracing::error!("Cannot write into {}: {error}", folder.display());
-        Exit::Failed
-    })?;
-    Ok(told(&manifest))
+    match written {
+        Ok(Some(manifest)) => Ok(told(&manifest)),
+        Ok(None) => {
+            tracing::error!(
+                "The recording was stopped: {} is as it was before",
+                folder.display()
+            );
+            Err(Exit::Failed)
+        }
+        Err(error) => {
+            tracing::error!("Cannot write into {}: {error}", folder.display());
+            Err(Exit::Failed)
+        }
+    }
 }
 
 /// The mapping whose kinds are recorded, and what to call it.
@@ -235,10 +247,7 @@ impl Recorder<'_> {
         let both = async { tokio::join!(dataset.list(pages), writing) };
         let (listed, lacking) = tokio::select! {
             both = both => both,
-            () = stop.cancelled() => {
-                self.fail(files.iter().flatten(), "the recording was stopped");
-                return Ok(());
-            }
+            () = stop.cancelled() => return Ok(()),
         };
         for ((file, key), count) in lacking? {
             let reason = format!("`{key}` could not be fetched for {count} objects");
