@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Exit;
 use super::logging::Logging;
-use super::run::print;
+use super::run::{print, tell};
 use super::start::shared_redis;
 use crate::causes::with_hint;
 use crate::cli::EventsArguments;
@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: EventsArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };

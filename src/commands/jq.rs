@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::input::{self, Input};
+use super::run::{tell, written};
 use crate::causes::one_line;
 use crate::cli::JqArguments;
 use crate::document::Snippet;
@@ -36,7 +37,7 @@ pub(super) fn run(arguments: JqArguments) -> Exit {
     } = arguments;
     match (filter, file) {
         (Some(_), Some(_)) if lines => {
-            eprintln!("error: with --lines the filters are in the input: leave <FILTER> out");
+            tell(&"error: with --lines the filters are in the input: leave <FILTER> out");
             Exit::NotStarted
         }
         (file, None) if lines => on_lines(file.as_deref().map(Path::new), &jq),
@@ -53,12 +54,12 @@ pub(super) fn offline() -> Option<impl Fn() -> Jq> {
     match settings::jq_environment(inputs) {
         Ok((environment, warnings)) => {
             for warning in warnings {
-                eprintln!("warning: {warning}");
+                tell(&format_args!("warning: {warning}"));
             }
             Some(move || Jq::new(environment.clone(), Limits::default()))
         }
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             None
         }
     }
@@ -68,14 +69,14 @@ fn on_values(filter: &str, file: Option<&Path>, jq: &Jq) -> Exit {
     let compiled = match jq.compile(filter) {
         Ok(compiled) => compiled,
         Err(error) => {
-            eprintln!("error: {}", does_not_compile(filter, &error));
+            tell(&format_args!("error: {}", does_not_compile(filter, &error)));
             return Exit::NotStarted;
         }
     };
     let given = match Input::read(file) {
         Ok(given) => given,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            tell(&format_args!("error: {}", one_line(&error)));
             return Exit::Failed;
         }
     };
@@ -87,7 +88,7 @@ fn on_values(filter: &str, file: Option<&Path>, jq: &Jq) -> Exit {
             let value = match value {
                 Ok(value) => value,
                 Err(error) => {
-                    eprintln!("error: {error}");
+                    tell(&format_args!("error: {error}"));
                     return Exit::Failed;
                 }
             };
@@ -95,9 +96,12 @@ fn on_values(filter: &str, file: Option<&Path>, jq: &Jq) -> Exit {
             match field(&compiled, &input, &limits) {
                 Ok(result) => {
                     let result = result.unwrap_or_default();
-                    if writeln!(output, "{result}").is_err() {
-                        // Whoever reads this has seen enough.
-                        return exit;
+                    let outcome = writeln!(output, "{result}");
+                    if outcome.is_err() {
+                        return match written(&outcome) {
+                            Exit::Done => exit,
+                            lost => lost,
+                        };
                     }
                 }
                 Err(error) => {
@@ -106,9 +110,9 @@ fn on_values(filter: &str, file: Option<&Path>, jq: &Jq) -> Exit {
                         span: Some(jq.blame(&compiled, &input)),
                     };
                     let place = place + 1;
-                    eprintln!(
+                    tell(&format_args!(
                         "error: the filter failed on value {place} of the input{to_blame}\n    {error}"
-                    );
+                    ));
                     exit = Exit::Failed;
                 }
             }
@@ -116,7 +120,7 @@ fn on_values(filter: &str, file: Option<&Path>, jq: &Jq) -> Exit {
         exit
     };
     jq::on_large_stack_blocking(work).unwrap_or_else(|panicked| {
-        eprintln!("error: {panicked}");
+        tell(&format_args!("error: {panicked}"));
         Exit::Failed
     })
 }
@@ -148,20 +152,26 @@ fn on_lines(file: Option<&Path>, jq: &impl Fn() -> Jq) -> Exit {
         None => Box::new(BufReader::new(io::stdin())),
         Some(Ok(file)) => Box::new(BufReader::new(file)),
         Some(Err(error)) => {
-            eprintln!("error: cannot read {}: {error}", input::name(file));
+            tell(&format_args!(
+                "error: cannot read {}: {error}",
+                input::name(file)
+            ));
             return Exit::Failed;
         }
     };
     match answer_lines(reader, jq) {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(error) => {
-            eprintln!("error: cannot read {}: {error}", input::name(file));
+            tell(&format_args!(
+                "error: cannot read {}: {error}",
+                input::name(file)
+            ));
             Exit::Failed
         }
     }
 }
 
-fn answer_lines(mut reader: Box<dyn BufRead + Send>, new: &impl Fn() -> Jq) -> io::Result<()> {
+fn answer_lines(mut reader: Box<dyn BufRead + Send>, new: &impl Fn() -> Jq) -> io::Result<Exit> {
     let limits = Limits::default();
     let mut jq = new();
     let mut line = Vec::new();
@@ -173,7 +183,10 @@ fn answer_lines(mut reader: Box<dyn BufRead + Send>, new: &impl Fn() -> Jq) -> i
         if number.is_multiple_of(LINES_REMEMBERED) {
             jq = new();
         }
-        let answer = jq::on_large_stack_blocking(|| answer(&line, &jq, &limits));
+        // Editors of some systems begin a file with it.
+        let mark = if number == 1 { "\u{feff}" } else { "" };
+        let question = line.strip_prefix(mark.as_bytes()).unwrap_or(&line);
+        let answer = jq::on_large_stack_blocking(|| answer(question, &jq, &limits));
         let answer = answer.unwrap_or_else(|panicked| Err(panicked.to_string()));
         let answer = match answer {
             Ok(value) => json!({"value": value}),
@@ -181,11 +194,12 @@ fn answer_lines(mut reader: Box<dyn BufRead + Send>, new: &impl Fn() -> Jq) -> i
         };
         // Standard output is flushed at the end of a line, so that another
         // program can wait for each answer before it asks for the next.
-        if writeln!(io::stdout().lock(), "{answer}").is_err() {
-            break;
+        let outcome = writeln!(io::stdout().lock(), "{answer}");
+        if outcome.is_err() {
+            return Ok(written(&outcome));
         }
     }
-    Ok(())
+    Ok(Exit::Done)
 }
 
 fn answer(line: &[u8], jq: &Jq, limits: &Limits) -> Result<Value, String> {

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::progress_bar::Console;
+use super::run::tell;
 use crate::api::PortClient;
 use crate::causes::one_line;
 use crate::settings::Loaded;
@@ -34,7 +35,7 @@ impl Logging {
             shipper.clone(),
         );
         if let Err(error) = set_up {
-            eprintln!("warning: {}", one_line(&error));
+            tell(&format_args!("warning: {}", one_line(&error)));
         }
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");

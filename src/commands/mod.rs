@@ -78,7 +78,7 @@ pub fn run(cli: Cli) -> Exit {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: could not start: {error}");
+            run::tell(&format_args!("error: could not start: {error}"));
             return Exit::Failed;
         }
     };

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 use super::incident_sync::{self, IncidentSync};
 use super::logging::Logging;
-use super::run::print;
+use super::run::{print, tell};
 use super::signals::{self, Ended};
 use crate::cli::ReconcileArguments;
 use crate::reconcile::model::ComponentId;
@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: ReconcileArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };

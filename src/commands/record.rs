@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::logging::Logging;
 use super::recording::{self, MANIFEST, Manifest, RecordedFile};
-use super::run::print;
+use super::run::{print, tell};
 use super::signals::{self, Ended};
 use super::{Exit, start};
 use crate::api::PortClient;
@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: RecordArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };
@@ -100,15 +100,29 @@ async fn record(
         for source in &sources {
             for dataset in source.datasets(&document.resources, began) {
                 recorder.dataset(&**source, dataset, stop).await?;
+                if stop.is_cancelled() {
+                    return Ok(None);
+                }
             }
         }
-        recorder.finish(began, origin)
+        recorder.finish(began, origin).map(Some)
     };
-    let manifest = written.await.map_err(|error| {
-        tracing::error!("Cannot write into {}: {error}", folder.display());
-        Exit::Failed
-    })?;
-    Ok(told(&manifest))
+    let written = written.await;
+    recorder.discard();
+    match written {
+        Ok(Some(manifest)) => Ok(told(&manifest)),
+        Ok(None) => {
+            tracing::error!(
+                "The recording was stopped: {} is as it was before",
+                folder.display()
+            );
+            Err(Exit::Failed)
+        }
+        Err(error) => {
+            tracing::error!("Cannot write into {}: {error}", folder.display());
+            Err(Exit::Failed)
+        }
+    }
 }
 
 /// The mapping whose kinds are recorded, and what to call it.
@@ -215,8 +229,10 @@ impl Recorder<'_> {
                 None => None,
             });
         }
-        let (pages, mut received) = Pages::channel(WAITING_PAGES);
+        let (pages, received) = Pages::channel(WAITING_PAGES);
         let writing = async {
+            // Gone with this, so that a listing whose pages cannot be written ends.
+            let mut received = received;
             let mut lacking: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
             while let Some(page) = received.recv().await {
                 for ((consumers, file), batch) in views.iter().zip(&files).zip(&page.batches) {
@@ -231,10 +247,7 @@ impl Recorder<'_> {
         let both = async { tokio::join!(dataset.list(pages), writing) };
         let (listed, lacking) = tokio::select! {
             both = both => both,
-            () = stop.cancelled() => {
-                self.fail(files.iter().flatten(), "the recording was stopped");
-                return Ok(());
-            }
+            () = stop.cancelled() => return Ok(()),
         };
         for ((file, key), count) in lacking? {
             let reason = format!("`{key}` could not be fetched for {count} objects");
@@ -313,12 +326,13 @@ impl Recorder<'_> {
     }
 
     /// Brings everything to the disk, and says there what it is.
-    fn finish(self, began: Timestamp, mapping: String) -> io::Result<Manifest> {
+    fn finish(&mut self, began: Timestamp, mapping: String) -> io::Result<Manifest> {
         let mut files = Vec::with_capacity(self.files.len());
-        for (_, mut writing) in self.files {
+        for writing in self.files.values_mut() {
             writing.file.flush()?;
-            let name = &writing.entry.file;
-            fs::rename(self.folder.join(partial(name)), self.folder.join(name))?;
+        }
+        while let Some((name, writing)) = self.files.pop_first() {
+            fs::rename(self.folder.join(partial(&name)), self.folder.join(&name))?;
             files.push(writing.entry);
         }
         let manifest = Manifest {
@@ -331,6 +345,14 @@ impl Recorder<'_> {
         let text = serde_json::to_string_pretty(&manifest)?;
         fs::write(self.folder.join(MANIFEST), text + "\n")?;
         Ok(manifest)
+    }
+
+    /// Removes what could not be finished: the recording before is the one to use.
+    fn discard(&mut self) {
+        for name in std::mem::take(&mut self.files).into_keys() {
+            // What it fails of has been said, and left over it is in nobody's way.
+            drop(fs::remove_file(self.folder.join(partial(&name))));
+        }
     }
 }
 

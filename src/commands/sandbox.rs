@@ -5,7 +5,7 @@
 //! end.
 
 use super::logging::Logging;
-use super::run::{execute, print};
+use super::run::{execute, print, tell};
 use super::signals::Signals;
 use super::{Exit, summary};
 use crate::cli::SandboxArguments;
@@ -28,7 +28,9 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
     let sandbox = match Sandbox::start(options).await {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            eprintln!("error: could not start the simulators: {error}");
+            tell(&format_args!(
+                "error: could not start the simulators: {error}"
+            ));
             return Exit::Failed;
         }
     };
@@ -51,7 +53,7 @@ pub(super) async fn run(arguments: SandboxArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::mapper::{Mapper, Tally};
+use crate::commands::run::printable;
 use crate::document::{DocumentProblem, Expression, Snippet};
 use crate::jq::Looked;
 use crate::mapping::{Asked, Cause, EntityIdentifier, Explained, Fate, explain};
@@ -29,7 +30,7 @@ pub(super) fn told(
     let mut text = String::new();
     for (place, object) in objects.iter().enumerate() {
         let name = match object.get("id") {
-            Some(Value::String(id)) => format!("object {} `{id}`", before + place + 1),
+            Some(Value::String(id)) => format!("object {} `{}`", before + place + 1, cut(id)),
             Some(Value::Number(id)) => format!("object {} `{id}`", before + place + 1),
             _ => format!("object {}", before + place + 1),
         };
@@ -226,5 +227,5 @@ fn below(text: &mut String, problem: &str) {
 
 fn line(text: &mut String, line: &str) {
     // Writing into a string does not fail.
-    writeln!(text, "{line}").unwrap_or_default();
+    writeln!(text, "{}", printable(line)).unwrap_or_default();
 }

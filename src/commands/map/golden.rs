@@ -21,7 +21,7 @@ use crate::causes::one_line;
 use crate::commands::Exit;
 use crate::commands::input::Input;
 use crate::commands::recording::{self, Recorded};
-use crate::commands::run::print;
+use crate::commands::run::{print, printable, tell};
 
 /// The folder of what is expected.
 const EXPECTED: &str = "expected";
@@ -53,7 +53,9 @@ pub(super) fn run(
     } in &files
     {
         if *is_incomplete {
-            eprintln!("warning: {file} was not listed to its end when it was recorded");
+            tell(&format_args!(
+                "warning: {file} was not listed to its end when it was recorded"
+            ));
         }
         let mapper = mappings.mapper(Some(kind))?;
         let mut tally = Tally::default();
@@ -66,7 +68,7 @@ pub(super) fn run(
         } else {
             differences += compare(&golden, file, entities)?;
         }
-        eprintln!("{file}: {}", tally.told(mapper.kind()));
+        tell(&format_args!("{file}: {}", tally.told(mapper.kind())));
         all.failed += tally.failed;
     }
     if !is_update {
@@ -135,7 +137,7 @@ fn compare(golden: &Path, file: &str, entities: Vec<Value>) -> Result<usize, Ref
             (None, None) => continue,
         };
         differences += 1;
-        print(&format!("{file}: {} {told}", name.0));
+        print(&printable(&format!("{file}: {} {told}", name.0)));
     }
     Ok(differences)
 }

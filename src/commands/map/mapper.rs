@@ -14,6 +14,7 @@ use super::explain::remedy;
 use crate::catalog::{Defaults, DefaultsError};
 use crate::causes::one_line;
 use crate::commands::Exit;
+use crate::commands::run::{printable, tell};
 use crate::document::{DocumentProblem, Snippet};
 use crate::jq::{Jq, Limits};
 use crate::mapping::{Cause, Consumer, Finding, Findings, RawBatch, Severity, map_batch};
@@ -44,7 +45,19 @@ impl<'a> Mappings<'a> {
             (Some(file), _) => self.own(file)?,
             (None, Some(kind)) => {
                 let source = resource_config::source_of(kind).map_err(unknown)?;
-                self.defaults(source)?
+                let (origin, document) = self.defaults(source)?;
+                if !document
+                    .resources
+                    .iter()
+                    .any(|config| is_meant(config, kind))
+                {
+                    return Err(Refused::Mapping(format!(
+                        "no default mapping has a kind `{kind}`\n    hint: they have {}; any other needs a \
+                         mapping of its own with --mapping",
+                        default_kinds()?
+                    )));
+                }
+                (origin, document)
             }
             (None, None) => {
                 return Err(Refused::Mapping(format!(
@@ -93,7 +106,7 @@ impl<'a> Mappings<'a> {
         }
         let parsed = read(&origin)?;
         for warning in parsed.warnings {
-            eprintln!("warning: {warning}");
+            tell(&format_args!("warning: {warning}"));
         }
         let document = Rc::new(parsed.document);
         let mut known = self.read.borrow_mut();
@@ -142,12 +155,6 @@ fn chosen(
     kind: Option<&str>,
 ) -> Result<Vec<Arc<ResourceConfig>>, Refused> {
     let kinds = || listed(resources.iter().map(|config| config.kind_text.as_str()));
-    let is_meant = |config: &ResourceConfig, kind: &str| {
-        let name = config.kind.to_string();
-        config.kind_text == kind
-            || name == kind
-            || kind.split_once('.') == Some((config.kind.source().as_str(), &name))
-    };
     let configs: Vec<_> = resources
         .iter()
         .filter(|config| kind.is_none_or(|kind| is_meant(config, kind)))
@@ -177,6 +184,14 @@ fn chosen(
             "say which one:",
         ),
     }
+}
+
+/// Whether a kind is that of the resource config, as it is spelt there or with its source.
+fn is_meant(config: &ResourceConfig, kind: &str) -> bool {
+    let name = config.kind.to_string();
+    config.kind_text == kind
+        || name == kind
+        || kind.split_once('.') == Some((config.kind.source().as_str(), &name))
 }
 
 fn is_same_kind(one: &ResourceConfig, other: &ResourceConfig) -> bool {
@@ -248,7 +263,8 @@ impl Mapper<'_> {
                 Severity::Error => "error",
             };
             let message = format!("{} ({})", finding.message, finding.objects());
-            eprintln!("{level}: {}", self.told(finding, message).trim_start());
+            let told = self.told(finding, message);
+            tell(&format_args!("{level}: {}", printable(told.trim_start())));
         }
     }
 

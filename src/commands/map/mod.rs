@@ -18,6 +18,7 @@ use self::mapper::{Mappings, Tally};
 use super::Exit;
 use super::input::Input;
 use super::jq::offline;
+use super::run::{tell, written};
 use crate::causes::one_line;
 use crate::cli::MapArguments;
 use crate::jq;
@@ -54,7 +55,7 @@ pub(super) fn run(arguments: &MapArguments) -> Exit {
             Refused::Input(message) => (message, Exit::Failed),
             Refused::Mapping(message) => (message, Exit::NotStarted),
         };
-        eprintln!("error: {message}");
+        tell(&format_args!("error: {message}"));
         exit
     })
 }
@@ -64,21 +65,25 @@ fn map(mappings: &Mappings<'_>, arguments: &MapArguments) -> Result<Exit, Refuse
     let objects = objects(&arguments.files, mapper.kind())?;
     let mut tally = Tally::default();
     let mut output = io::BufWriter::new(io::stdout().lock());
+    let mut outcome = Ok(());
     for (place, batch) in objects.chunks(AT_A_TIME).enumerate() {
         let text = if arguments.explain {
             explain::told(&mapper, place * AT_A_TIME, batch, &mut tally)
         } else {
             lines(&mapper.map(batch, &mut tally))
         };
-        // Whoever reads this may have seen enough; what comes of the rest still counts.
-        drop(output.write_all(text.as_bytes()));
+        // What comes of the rest counts all the same.
+        outcome = outcome.and_then(|()| output.write_all(text.as_bytes()));
     }
-    drop(output.flush());
+    outcome = outcome.and_then(|()| output.flush());
     if !arguments.explain {
         mapper.tell_findings(&tally);
     }
-    eprintln!("{}", tally.told(mapper.kind()));
-    Ok(tally.exit())
+    tell(&tally.told(mapper.kind()));
+    Ok(match written(&outcome) {
+        Exit::Done => tally.exit(),
+        lost => lost,
+    })
 }
 
 /// One entity a line, as it would be sent.

@@ -11,6 +11,7 @@ use super::document::{CatalogPlan, Document};
 use super::text;
 use crate::catalog::{Action, EntityChange};
 use crate::commands::reconcile;
+use crate::commands::run::printable;
 
 /// In characters; GitHub takes 65,536.
 const LONGEST: usize = 60_000;
@@ -86,7 +87,7 @@ fn overview(comment: &mut Comment, plan: &CatalogPlan) {
     comment.block("About this plan", "text", notes);
     let problems = plan.problems();
     if !problems.is_empty() {
-        let title = format!("**{} to look at**", problems.len());
+        let title = format!("<b>{} to look at</b>", problems.len());
         comment.block(&title, "text", problems.into_iter());
     }
 }
@@ -173,6 +174,7 @@ impl Comment {
 /// A line that does not end the code block that it stands in.
 fn harmless(line: &str) -> String {
     let line = line.replace(['\n', '\r'], " ").replace("```", "'''");
+    let line = printable(&line);
     match line.char_indices().nth(LONGEST_LINE) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
@@ -211,11 +213,15 @@ mod tests {
     #[test]
     fn what_comes_from_outside_stays_in_its_block() {
         let mut comment = Comment::default();
-        let hostile = "! x: \"```\n</details> @everybody\"".to_owned();
+        let hostile = "! x: \"```\n</details> @everybody\" \u{1b}[2J".to_owned();
         comment.block("t", "text", std::iter::once(hostile));
 
         assert_eq!(comment.text.matches("```").count(), 2);
-        assert!(comment.text.contains("! x: \"''' </details> @everybody\""));
+        assert!(
+            comment
+                .text
+                .contains("! x: \"''' </details> @everybody\" \\u{1b}[2J")
+        );
         assert_eq!(plain("a|b`<c>"), "abc");
     }
 }

@@ -24,7 +24,7 @@ use self::document::{CatalogPlan, Document, IntegrationPlan};
 use super::Exit;
 use super::incident_sync::{self, IncidentSync};
 use super::logging::Logging;
-use super::run::print;
+use super::run::{print, tell};
 use super::signals::{self, Ended};
 use super::start::{Connected, connect};
 use crate::catalog::{Draft, Foreseen};
@@ -32,7 +32,7 @@ use crate::cli::PlanArguments;
 use crate::reconcile::{Ask, Mode};
 use crate::resource_config::{MappingDocument, Parsed};
 use crate::settings::{self, CatalogSettings, Inputs, Overrides, Settings};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::sync::{Ending, Progress};
 
 /// Runs the command to its end.
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: PlanArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };
@@ -64,13 +64,16 @@ pub(super) async fn run(arguments: PlanArguments) -> Exit {
         Some(Err(exit)) => return exit,
         None => return Exit::Failed,
     };
-    print(&if arguments.json {
+    let printed = print(&if arguments.json {
         document.json()
     } else if arguments.markdown {
         markdown::told(&document)
     } else {
         text::told(&document)
     });
+    if printed != Exit::Done {
+        return printed;
+    }
     if exit == Exit::Done && arguments.exit_code && document.has_changes() {
         return Exit::Pending;
     }
@@ -82,7 +85,12 @@ async fn plan(
     arguments: &PlanArguments,
     stop: &CancellationToken,
 ) -> Result<(Document, Exit), Exit> {
-    let store = Store::open(&settings.state_path).await;
+    // What is not written into needs no file.
+    let state = match &settings.incident_sync {
+        Some(_) => settings.state_path.as_path(),
+        None => Path::new(store::IN_MEMORY),
+    };
+    let store = Store::open(state).await;
     let sync = incident_sync::set_up(settings, &store)?;
     let mut document = Document::default();
     let mut exits = Vec::new();

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::document::{CatalogPlan, Document};
 use crate::catalog::{Action, EntityChange, FieldChange};
 use crate::commands::reconcile;
+use crate::commands::run::printable;
 
 /// Of a value that is shown, in characters; JSON has all of it.
 const LONGEST_VALUE: usize = 200;
@@ -92,7 +93,7 @@ fn shown(value: &Value) -> String {
 
 fn line(text: &mut String, line: &str) {
     // Writing into a string does not fail.
-    writeln!(text, "{line}").unwrap_or_default();
+    writeln!(text, "{}", printable(line)).unwrap_or_default();
 }
 
 #[cfg(test)]
@@ -122,6 +123,14 @@ mod tests {
                 r#"!     properties.status: "active\nfor long" → null"#,
             ]
         );
+    }
+
+    #[test]
+    fn nothing_from_outside_steers_the_terminal() {
+        let mut text = String::new();
+        line(&mut text, "! `\u{1b}[2Jé` \u{9b}1m\r");
+
+        assert_eq!(text, "! `\\u{1b}[2Jé` \\u{9b}1m\\r\n");
     }
 
     #[test]

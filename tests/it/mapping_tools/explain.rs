@@ -1,5 +1,7 @@
 //! `portolan map --explain`: why objects become what they become.
 
+use serde_json::json;
+
 use super::{fed, mapping_in};
 
 const OBJECTS: &str = r#"[
@@ -153,4 +155,22 @@ async fn three_mistakes_are_all_shown_each_with_place_and_remedy() {
         unexpected `'`
         hint: write strings in double quotes: single quotes are only read as such at the edge of a word
     ");
+}
+
+#[tokio::test]
+async fn what_an_object_is_called_steers_no_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let mapping = mapping_in(directory.path(), |text| text);
+    let object = json!({"id": "Q\u{1b}[2J\nobject 9", "status": "open", "people": null});
+    let input = object.to_string();
+    for arguments in [
+        vec!["map", "--mapping", &mapping, "--explain"],
+        vec!["map", "--mapping", &mapping],
+    ] {
+        let outcome = fed(directory.path(), &arguments, &[], &input).await;
+        let told = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(told.contains(r"Q\u{1b}[2J object 9"), "{told}");
+        let is_steering = |character: char| character.is_control() && character != '\n';
+        assert!(!told.contains(is_steering), "{told:?}");
+    }
 }

@@ -190,3 +190,12 @@ async fn with_lines_there_is_no_other_filter() {
         outcome.stderr
     );
 }
+
+#[tokio::test]
+async fn the_mark_that_begins_a_file_is_no_part_of_its_first_line() {
+    let lines = "\u{feff}{\"filter\": \"1 + 1\"}\n\u{feff}{\"filter\": \".\"}\n";
+    let outcome = run(&["jq", "--lines"], lines).await.expect_code(0);
+    let answers = values(&outcome.stdout);
+    assert_eq!(answers[0], json!({"value": 2}));
+    assert!(answers[1]["error"].is_string(), "{}", answers[1]);
+}

@@ -138,6 +138,10 @@ async fn the_kind_is_asked_for_where_it_is_not_plain() {
     error: several sources have a kind `incident`
         hint: say which one: `statuspage.incident` or `opsgenie.incident`
     ");
+    insta::assert_snapshot!(refused(&["--kind", "log_entries"]).await, @"
+    error: no default mapping has a kind `log_entries`
+        hint: they have statuspage, component_group, component, statuspage.incident, incident_update, services, incidents, schedules, oncalls, escalation_policies, users, user, team, schedule, service, alert, opsgenie.incident, schedule-oncall; any other needs a mapping of its own with --mapping
+    ");
     insta::assert_snapshot!(refused(&[]).await, @"
     error: the objects may be of any kind
         hint: say which with --kind, one of statuspage, component_group, component, statuspage.incident, incident_update, services, incidents, schedules, oncalls, escalation_policies, users, user, team, schedule, service, alert, opsgenie.incident, schedule-oncall; or give a mapping of one kind with --mapping

@@ -5,6 +5,7 @@ mod explain;
 mod golden;
 mod jq;
 mod map;
+mod output;
 mod record;
 
 use std::path::Path;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use portolan::sandbox::{Answer, Matcher, Sandbox};
 use portolan::settings::SourceName;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::values;
 use crate::program::{portolan_in, run_in, small_sandbox, with};
@@ -331,4 +334,85 @@ async fn each_account_has_files_of_its_own_and_two_lists_of_a_kind_share_one() {
             .count(),
         3
     );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_ends_a_recording_and_what_was_recorded_before_stays() {
+    let sandbox = small_sandbox().await;
+    for number in 0..600 {
+        let user = json!({"id": format!("PU{number}"), "type": "user", "name": "Somebody"});
+        sandbox.pagerduty.insert("users", &user);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("recorded");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("services.ndjson"), "{}\n").unwrap();
+    // Whatever is written there meets a disk without room.
+    std::os::unix::fs::symlink("/dev/full", folder.join("users.ndjson.partial")).unwrap();
+
+    let environment = sandbox.environment_for(SourceName::Pagerduty);
+    let arguments = ["record", "recorded", "--defaults"];
+    let outcome = portolan_in(directory.path(), &arguments, &environment).await;
+
+    let logged = outcome.expect_code(1).logged("ERROR");
+    let said = "Cannot write into recorded: No space left on device";
+    assert!(
+        logged.iter().any(|line| line.starts_with(said)),
+        "{logged:?}"
+    );
+    assert_eq!(read(&folder, "services.ndjson"), "{}\n");
+    let names = std::fs::read_dir(&folder).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["services.ndjson"], "nothing half written is left");
+}
+
+#[tokio::test]
+async fn a_recording_that_is_stopped_leaves_the_one_before() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+    let environment = sandbox.environment_for(SourceName::Pagerduty);
+    let arguments = ["record", "recorded", "--defaults"];
+    portolan_in(directory.path(), &arguments, &environment)
+        .await
+        .expect_code(0);
+    let folder = directory.path().join("recorded");
+    let before = contents(&folder);
+    assert!(before.len() > 5, "{:?}", before.keys());
+
+    sandbox.clear_requests();
+    let users = Matcher::get("/users");
+    let never = Answer::real().after(Duration::from_mins(10));
+    sandbox.pagerduty.fault(users.clone(), never, usize::MAX);
+    let child = Command::new(env!("CARGO_BIN_EXE_portolan"))
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .current_dir(directory.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    while sandbox.pagerduty.requested(&users) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let kill = format!("kill -INT {}", child.id().unwrap());
+    let killed = Command::new("sh").args(["-c", &kill]).status().await;
+    assert!(killed.unwrap().success());
+    let output = child.wait_with_output().await.unwrap();
+
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("recorded is as it was before"), "{said}");
+    assert_eq!(contents(&folder), before);
+}
+
+/// The files of a folder, by name.
+fn contents(folder: &Path) -> BTreeMap<String, String> {
+    let names = std::fs::read_dir(folder).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .map(|name| (name.clone(), read(folder, &name)))
+        .collect()
 }

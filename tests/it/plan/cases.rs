@@ -534,3 +534,37 @@ async fn it_is_done_once_whatever_the_service_listens_to() {
         planned.outcome.expect_code(0);
     }
 }
+
+#[tokio::test]
+async fn a_secret_that_somebody_repeats_is_not_told() {
+    let sandbox = small_sandbox().await;
+    let environment = sandbox.environment_for(SourceName::Pagerduty);
+    let (_, token) = environment
+        .iter()
+        .find(|(name, _)| name.ends_with("TOKEN"))
+        .unwrap();
+    let answer = json!({"error": {"message": format!("{token} may not see users"), "code": 2010}});
+    sandbox.pagerduty.fault(
+        Matcher::get("/users"),
+        Answer::json(403, &answer),
+        usize::MAX,
+    );
+
+    for form in ["--json", "--markdown", "--log-level=INFO"] {
+        let outcome = portolan(&["plan", form], &environment).await.expect_code(3);
+        let told = &outcome.stdout;
+        assert!(told.contains("may not see users"), "{form}: {told}");
+        assert!(!told.contains(token), "{form}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_of_the_catalog_alone_needs_no_state_and_leaves_none() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+
+    let outcome = portolan_in(directory.path(), &["plan"], &sandbox.environment()).await;
+
+    assert_eq!(outcome.expect_code(0).logged("WARNING"), [""; 0]);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
