@@ -165,6 +165,16 @@ pub(crate) async fn kill_in_when(
     signal_in_when("KILL", directory, arguments, environment, ready).await
 }
 
+/// SIGTERM for any command.
+pub(crate) async fn terminate_command_when(
+    arguments: &[&str],
+    environment: &[(String, String)],
+    ready: impl FnMut() -> bool,
+) -> Outcome {
+    let directory = tempfile::tempdir().unwrap();
+    signal_in_when("TERM", directory.path(), arguments, environment, ready).await
+}
+
 async fn signal_when(
     signal: &str,
     environment: &[(String, String)],

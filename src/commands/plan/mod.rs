@@ -138,10 +138,12 @@ async fn plan_catalog(
     let (mapping, origin) = mapping(&connected, &foreseen, arguments.mapping.as_deref()).await?;
     let port = connected.resync.port.clone();
     let draft = Arc::new(Draft::new(port, arguments.validate, &foreseen.blueprints));
-    let report = connected
-        .resync
-        .plan(&mapping, &draft, &Progress::default(), stop)
-        .await;
+    // A resync that deletes goes to its end of it; a plan may be dropped anywhere.
+    let progress = Progress::default();
+    let planning = connected.resync.plan(&mapping, &draft, &progress, stop);
+    let Some(report) = stop.run_until_cancelled(planning).await else {
+        return Err(Exit::Failed);
+    };
     let exit = match report.ending() {
         Ending::Done => Exit::Done,
         Ending::Partly => Exit::Partly,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use portolan::sandbox::{Answer, Matcher, Sandbox};
+use portolan::sandbox::{Answer, Gate, Matcher, Sandbox};
 use portolan::settings::SourceName;
 use serde_json::{Value, json};
 
 use super::{Planned, plan, resync_as_planned, state, validations, writes};
 use crate::installed::{blueprint, install, resource};
-use crate::program::{Outcome, portolan, portolan_in, small_sandbox, with, without};
+use crate::program::{
+    Outcome, portolan, portolan_in, small_sandbox, terminate_command_when, with, without,
+};
 
 /// This installation, in an earlier version.
 const OURS: &str = "port-ocean/statuspage/0.0.1/portolan-sandbox/exporter";
@@ -567,4 +569,21 @@ async fn a_plan_of_the_catalog_alone_needs_no_state_and_leaves_none() {
 
     assert_eq!(outcome.expect_code(0).logged("WARNING"), [""; 0]);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_asked_to_stop_does_so_also_while_it_looks_for_what_to_delete() {
+    let (sandbox, environment) = company().await;
+    let listing = Matcher::post("/v1/blueprints/entities/datasource-entities");
+    sandbox.port.clear_requests();
+    let gate = Gate::closed();
+    let held = Answer::real().held(&gate);
+    sandbox.port.fault(listing.clone(), held, usize::MAX);
+
+    let outcome = terminate_command_when(&["plan"], &environment, || {
+        sandbox.port.requested(&listing) > 0
+    })
+    .await;
+
+    outcome.expect_code(143);
 }
