@@ -361,3 +361,25 @@ async fn the_rules_of_the_incident_sync_are_read_where_it_is_on() {
         &["incident sync", "`rulez`", "did you mean `rules`?"],
     );
 }
+
+#[tokio::test]
+async fn accounts_that_only_the_incident_sync_has_are_looked_at() {
+    let sandbox = small_sandbox().await;
+    let environment = with(sandbox.environment(), "STATUSPAGE_PAGE", "any");
+    let environment = with(environment, "STATUSPAGE_KEY", "wrong-key-of-pagerstatus-11");
+    let environment = with(environment, "PD_ACCOUNT_ACME", "wrong-token-of-acme-2244");
+
+    let outcome = portolan(&["check"], &environment).await;
+
+    expect_line(
+        &outcome,
+        '✗',
+        &["Statuspage (account `pagerstatus`)", "401"],
+    );
+    expect_line(&outcome, '✗', &["PagerDuty (account `acme`)", "401"]);
+    outcome.expect_code(2);
+
+    let mode = "OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE";
+    let outcome = portolan(&["check"], &with(environment, mode, "off")).await;
+    outcome.expect_code(0);
+}
