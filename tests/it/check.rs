@@ -383,3 +383,26 @@ async fn accounts_that_only_the_incident_sync_has_are_looked_at() {
     let outcome = portolan(&["check"], &with(environment, mode, "off")).await;
     outcome.expect_code(0);
 }
+
+#[tokio::test]
+async fn what_a_start_would_not_take_for_a_state_database_is_said_without_opening_it() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    // Whoever opens a pipe to write waits for somebody who reads.
+    let pipe = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (path, text) in [
+        (link, "it cannot be created"),
+        (pipe, "it is not a file"),
+        ("/dev/null".into(), "it is not a file"),
+    ] {
+        let path = path.display().to_string();
+        let environment = with(sandbox.environment(), "OCEAN__STATE_PATH", &path);
+        let outcome = portolan(&["check"], &environment).await;
+        expect_line(&outcome, '✗', &["state database", text, "Hint:"]);
+        outcome.expect_code(2);
+    }
+}
