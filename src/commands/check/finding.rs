@@ -165,7 +165,14 @@ fn told(finding: &Finding) -> String {
             line: Some(line),
             column: Some(column),
             path,
+        } if path.is_empty() => format!("{origin}:{line}:{column}: "),
+        Place {
+            origin,
+            line: Some(line),
+            column: Some(column),
+            path,
         } => format!("{origin}:{line}:{column} {path}: "),
+        Place { origin, path, .. } if path.is_empty() => format!("{origin}: "),
         Place { origin, path, .. } => format!("{origin}, {path}: "),
     });
     let mut line = format!(
@@ -226,6 +233,24 @@ mod tests {
               .a | nope
                    ^^^^
         ! clocks: nobody tells the time
+        ");
+    }
+    #[test]
+    fn a_document_as_a_whole_has_no_path() {
+        let place = |line, column| Place {
+            origin: "m.yaml".to_owned(),
+            line,
+            column,
+            path: String::new(),
+        };
+        let finding = |place| Finding {
+            place: Some(place),
+            ..Finding::bad("mapping", "this is not valid YAML")
+        };
+        let findings = [finding(place(Some(1), Some(9))), finding(place(None, None))];
+        insta::assert_snapshot!(for_people(&findings), @"
+        ✗ mapping: m.yaml:1:9: this is not valid YAML
+        ✗ mapping: m.yaml: this is not valid YAML
         ");
     }
 }
