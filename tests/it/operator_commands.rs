@@ -79,6 +79,8 @@ async fn runs_tells_of_resyncs_and_of_the_incident_sync_newest_first() {
         "{table}"
     );
 
+    // Of none it could only say that nothing has run, which is not so.
+    runs(&["--limit", "0"]).await.expect_code(2);
     let limited = runs(&["--limit", "1", "--json"]).await.expect_code(0);
     let document: Value = serde_json::from_str(&limited.stdout).unwrap();
     assert_eq!(document["runs"].as_array().unwrap().len(), 1);
