@@ -235,3 +235,15 @@ fn finished(outcome: Option<Result<ResyncReport, ResyncError>>) -> Finished {
 pub(super) fn print(text: &str) {
     drop(writeln!(std::io::stdout().lock(), "{text}"));
 }
+
+/// The same for a command that does nothing else: a file that its output did not fit
+/// into is not to pass for whole.
+pub(super) fn print_all(text: &str) -> Exit {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: could not write to standard output: {error}");
+            Exit::Failed
+        }
+        Ok(()) | Err(_) => Exit::Done,
+    }
+}

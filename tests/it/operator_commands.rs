@@ -345,3 +345,25 @@ async fn an_export_ends_as_a_resync_would() {
         outcome.stderr
     );
 }
+
+#[test]
+fn output_that_does_not_fit_is_a_failure() {
+    for arguments in [
+        &["defaults", "--mapping"][..],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
+            .args(arguments)
+            .stdout(full.unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("could not write to standard output"),
+            "{said}"
+        );
+    }
+}
