@@ -406,3 +406,34 @@ async fn what_a_start_would_not_take_for_a_state_database_is_said_without_openin
         outcome.expect_code(2);
     }
 }
+
+#[tokio::test]
+async fn a_secret_that_somebody_wrote_into_an_expression_is_not_shown() {
+    let sandbox = small_sandbox().await;
+    let environment = sandbox.environment();
+    let secret = environment
+        .iter()
+        .find(|(name, _)| name == "OCEAN__PORT__CLIENT_SECRET");
+    let (_, secret) = secret.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mapping = json!({"resources": [{
+        "kind": "component",
+        "selector": {"query": format!(".token == {secret:?} |")},
+        "port": {"entity": {"mappings": {"identifier": ".id", "blueprint": "\"thing\""}}},
+    }]});
+    fs::write(directory.path().join("mapping.json"), mapping.to_string()).unwrap();
+
+    for arguments in [
+        &["check", "--mapping", "mapping.json"][..],
+        &["check", "--mapping", "mapping.json", "--json"],
+    ] {
+        let outcome = portolan_in(directory.path(), arguments, &environment).await;
+        assert!(
+            !outcome.stdout.contains(secret.as_str()),
+            "{}",
+            outcome.stdout
+        );
+        assert!(outcome.stdout.contains("[REDACTED]"), "{}", outcome.stdout);
+        outcome.expect_code(2);
+    }
+}
