@@ -437,3 +437,20 @@ async fn a_secret_that_somebody_wrote_into_an_expression_is_not_shown() {
         outcome.expect_code(2);
     }
 }
+
+#[tokio::test]
+async fn the_redis_of_an_incident_sync_without_a_catalog_is_looked_at() {
+    let sandbox = small_sandbox().await;
+    let mut environment = sandbox.environment();
+    environment.retain(|(name, _)| name.starts_with("OCEAN__INTEGRATION__CONFIG__"));
+    let mode = "OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE";
+    let environment = with(environment, mode, "plan");
+    let redis = "OCEAN__LIVE_EVENTS__REDIS__URL";
+    let environment = with(environment, redis, "redis://127.0.0.1:1");
+
+    let outcome = portolan(&["check"], &environment).await;
+
+    expect_line(&outcome, '✓', &["incident sync", "its mode is `plan`"]);
+    expect_line(&outcome, '✗', &["Redis", "cannot be reached", "Hint:"]);
+    outcome.expect_code(2);
+}

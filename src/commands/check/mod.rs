@@ -96,6 +96,8 @@ async fn everything(settings: &Settings, arguments: &CheckArguments) -> Vec<Find
         let show = arguments.show_webhook_urls;
         findings.extend(live::webhooks(settings, catalog, show).await);
         findings.extend(live::public_url(settings).await);
+    }
+    if !settings.once {
         findings.extend(live::redis(settings).await);
     }
     findings.extend(surroundings::state_database(&settings.state_path).await);
