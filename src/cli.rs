@@ -222,7 +222,7 @@ pub struct RunsArguments {
     pub json: bool,
 
     /// Show so many resyncs, and so many steps of the incident sync
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 
     /// Show one resync with its kinds, errors and what was withheld: by the `id` of the list, or by

@@ -3,7 +3,7 @@
 //! They are in the program, so neither settings nor a network are needed.
 
 use super::Exit;
-use super::run::print;
+use super::run::print_all;
 use crate::catalog::{Defaults, DefaultsError};
 use crate::cli::DefaultsArguments;
 use crate::settings::SourceName;
@@ -11,10 +11,7 @@ use crate::settings::SourceName;
 /// Runs the command to its end.
 pub(super) fn run(arguments: &DefaultsArguments) -> Exit {
     match text(arguments) {
-        Ok(text) => {
-            print(text.trim_end());
-            Exit::Done
-        }
+        Ok(text) => print_all(text.trim_end()),
         Err(error) => {
             eprintln!("error: {error}");
             Exit::Failed

@@ -4,7 +4,7 @@
 use clap::CommandFactory as _;
 
 use super::Exit;
-use super::run::print;
+use super::run::print_all;
 use crate::cli::{Cli, CompletionsArguments, ManArguments};
 
 /// Prints the completions of a shell.
@@ -17,8 +17,7 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> Exit {
         "portolan",
         &mut script,
     );
-    print(String::from_utf8_lossy(&script).trim_end());
-    Exit::Done
+    print_all(String::from_utf8_lossy(&script).trim_end())
 }
 
 /// Prints a page of the manual.
@@ -41,6 +40,5 @@ pub(super) fn man(arguments: &ManArguments) -> Exit {
         eprintln!("error: could not write the page: {error}");
         return Exit::Failed;
     }
-    print(String::from_utf8_lossy(&page).trim_end());
-    Exit::Done
+    print_all(String::from_utf8_lossy(&page).trim_end())
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::events::shortened;
 use super::logging::Logging;
-use super::run::print;
+use super::run::print_all;
 use crate::causes::one_line;
 use crate::cli::RunsArguments;
 use crate::settings::{self, Inputs, Overrides};
@@ -48,10 +48,7 @@ pub(super) async fn run(arguments: RunsArguments) -> Exit {
         None => newest(&store, arguments.limit, arguments.json).await,
     };
     match shown {
-        Some(text) => {
-            print(&text);
-            Exit::Done
-        }
+        Some(text) => print_all(&text),
         None => Exit::Failed,
     }
 }

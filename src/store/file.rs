@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use rusqlite_migration::MigrationDefinitionError;
 use thiserror::Error;
@@ -107,6 +108,11 @@ pub(super) fn look_into(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+    if has_log(path) {
+        // Of a process that was killed, or of another program. Whoever closes last writes
+        // it into the file, which is for the next start to do.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    }
     if !is_ours(&connection)? {
         return Err(OpenError::Foreign);
     }
@@ -115,6 +121,35 @@ pub(super) fn look_into(path: &Path) -> Result<Connection, OpenError> {
         Ok(..0) => Err(OpenError::Newer),
         Ok(_) => Err(OpenError::Older),
         Err(error) => Err(OpenError::Migrate(error)),
+    }
+}
+
+/// Whether there is a write-ahead log beside the file.
+fn has_log(path: &Path) -> bool {
+    // SQLite follows links before it names the log.
+    fs::canonicalize(path).is_ok_and(|path| {
+        let mut log = path.into_os_string();
+        log.push("-wal");
+        Path::new(&log).exists()
+    })
+}
+
+/// What a start refuses before it opens the file: one that is none, and a place where
+/// others may have put it. Of a file that is not there yet, the way to it counts.
+pub(super) fn look_at_place(path: &Path) -> Result<(), OpenError> {
+    let path = std::path::absolute(path).map_err(OpenError::Create)?;
+    match fs::metadata(&path) {
+        Ok(found) if !found.is_file() => return Err(OpenError::NotAFile),
+        // A link that leads nowhere is not followed to create something there.
+        Err(error) if path.is_symlink() => return Err(OpenError::Create(error)),
+        Ok(_) | Err(_) => {}
+    }
+    let us = our_user().map_err(OpenError::Owner)?;
+    let mut way = path.ancestors();
+    let there = way.find(|entry| entry.exists()).unwrap_or(&path);
+    match planted(there, us).map_err(OpenError::Owner)? {
+        Some(planted) => Err(OpenError::Planted(planted)),
+        None => Ok(()),
     }
 }
 

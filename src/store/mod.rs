@@ -114,6 +114,12 @@ impl Store {
         Ok(Self::new(connection, path.display().to_string()))
     }
 
+    /// Whether a start would take a file in this place, before it looks into it. Nothing
+    /// is opened, so it does not matter what lies there.
+    pub fn look_at_place(path: &Path) -> Result<(), OpenError> {
+        file::look_at_place(path)
+    }
+
     /// Whether this user may create the file, as far as permissions tell.
     pub fn may_be_created(path: &Path) -> std::io::Result<bool> {
         file::may_be_created(path)

@@ -361,3 +361,96 @@ async fn the_rules_of_the_incident_sync_are_read_where_it_is_on() {
         &["incident sync", "`rulez`", "did you mean `rules`?"],
     );
 }
+
+#[tokio::test]
+async fn accounts_that_only_the_incident_sync_has_are_looked_at() {
+    let sandbox = small_sandbox().await;
+    let environment = with(sandbox.environment(), "STATUSPAGE_PAGE", "any");
+    let environment = with(environment, "STATUSPAGE_KEY", "wrong-key-of-pagerstatus-11");
+    let environment = with(environment, "PD_ACCOUNT_ACME", "wrong-token-of-acme-2244");
+
+    let outcome = portolan(&["check"], &environment).await;
+
+    expect_line(
+        &outcome,
+        '✗',
+        &["Statuspage (account `pagerstatus`)", "401"],
+    );
+    expect_line(&outcome, '✗', &["PagerDuty (account `acme`)", "401"]);
+    outcome.expect_code(2);
+
+    let mode = "OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE";
+    let outcome = portolan(&["check"], &with(environment, mode, "off")).await;
+    outcome.expect_code(0);
+}
+
+#[tokio::test]
+async fn what_a_start_would_not_take_for_a_state_database_is_said_without_opening_it() {
+    let sandbox = small_sandbox().await;
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    // Whoever opens a pipe to write waits for somebody who reads.
+    let pipe = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (path, text) in [
+        (link, "it cannot be created"),
+        (pipe, "it is not a file"),
+        ("/dev/null".into(), "it is not a file"),
+    ] {
+        let path = path.display().to_string();
+        let environment = with(sandbox.environment(), "OCEAN__STATE_PATH", &path);
+        let outcome = portolan(&["check"], &environment).await;
+        expect_line(&outcome, '✗', &["state database", text, "Hint:"]);
+        outcome.expect_code(2);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_somebody_wrote_into_an_expression_is_not_shown() {
+    let sandbox = small_sandbox().await;
+    let environment = sandbox.environment();
+    let secret = environment
+        .iter()
+        .find(|(name, _)| name == "OCEAN__PORT__CLIENT_SECRET");
+    let (_, secret) = secret.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mapping = json!({"resources": [{
+        "kind": "component",
+        "selector": {"query": format!(".token == {secret:?} |")},
+        "port": {"entity": {"mappings": {"identifier": ".id", "blueprint": "\"thing\""}}},
+    }]});
+    fs::write(directory.path().join("mapping.json"), mapping.to_string()).unwrap();
+
+    for arguments in [
+        &["check", "--mapping", "mapping.json"][..],
+        &["check", "--mapping", "mapping.json", "--json"],
+    ] {
+        let outcome = portolan_in(directory.path(), arguments, &environment).await;
+        assert!(
+            !outcome.stdout.contains(secret.as_str()),
+            "{}",
+            outcome.stdout
+        );
+        assert!(outcome.stdout.contains("[REDACTED]"), "{}", outcome.stdout);
+        outcome.expect_code(2);
+    }
+}
+
+#[tokio::test]
+async fn the_redis_of_an_incident_sync_without_a_catalog_is_looked_at() {
+    let sandbox = small_sandbox().await;
+    let mut environment = sandbox.environment();
+    environment.retain(|(name, _)| name.starts_with("OCEAN__INTEGRATION__CONFIG__"));
+    let mode = "OCEAN__INTEGRATION__CONFIG__INCIDENT_SYNC_MODE";
+    let environment = with(environment, mode, "plan");
+    let redis = "OCEAN__LIVE_EVENTS__REDIS__URL";
+    let environment = with(environment, redis, "redis://127.0.0.1:1");
+
+    let outcome = portolan(&["check"], &environment).await;
+
+    expect_line(&outcome, '✓', &["incident sync", "its mode is `plan`"]);
+    expect_line(&outcome, '✗', &["Redis", "cannot be reached", "Hint:"]);
+    outcome.expect_code(2);
+}

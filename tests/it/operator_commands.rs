@@ -79,6 +79,8 @@ async fn runs_tells_of_resyncs_and_of_the_incident_sync_newest_first() {
         "{table}"
     );
 
+    // Of none it could only say that nothing has run, which is not so.
+    runs(&["--limit", "0"]).await.expect_code(2);
     let limited = runs(&["--limit", "1", "--json"]).await.expect_code(0);
     let document: Value = serde_json::from_str(&limited.stdout).unwrap();
     assert_eq!(document["runs"].as_array().unwrap().len(), 1);
@@ -342,4 +344,26 @@ async fn an_export_ends_as_a_resync_would() {
         "{}",
         outcome.stderr
     );
+}
+
+#[test]
+fn output_that_does_not_fit_is_a_failure() {
+    for arguments in [
+        &["defaults", "--mapping"][..],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_portolan"))
+            .args(arguments)
+            .stdout(full.unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("could not write to standard output"),
+            "{said}"
+        );
+    }
 }

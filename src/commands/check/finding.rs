@@ -52,8 +52,7 @@ impl Finding {
         Self {
             verdict,
             about: about.to_owned(),
-            // What comes from outside may repeat a secret.
-            text: telemetry::masker().mask(&text).into_owned(),
+            text: masked(&text),
             remedy: None,
             place: None,
             excerpt: None,
@@ -100,6 +99,11 @@ impl Finding {
     }
 }
 
+/// What comes from outside may repeat a secret.
+fn masked(text: &str) -> String {
+    telemetry::masker().mask(text).into_owned()
+}
+
 /// One for each problem of the settings.
 pub(super) fn of_settings(problems: &Problems) -> Vec<Finding> {
     let found = problems.iter().map(|problem| {
@@ -130,15 +134,16 @@ pub(super) fn of_document(about: &str, invalid: &InvalidDocument) -> Vec<Finding
             ..
         } = problem;
         let excerpt = problem.expression.as_ref();
-        let excerpt = excerpt.map(|text| text.to_string().trim_matches('\n').to_owned());
+        let excerpt = excerpt.map(|text| masked(text.to_string().trim_matches('\n')));
+        let hint = hint.as_deref().map(masked);
         let correct = || "correct the expression where it is underlined".to_owned();
         Finding {
-            remedy: hint.clone().or_else(|| excerpt.is_some().then(correct)),
+            remedy: hint.or_else(|| excerpt.is_some().then(correct)),
             place: Some(Place {
                 origin: invalid.origin.clone(),
                 line: position.map(|position| position.line),
                 column: position.map(|position| position.column),
-                path: path.clone(),
+                path: masked(path),
             }),
             excerpt,
             ..Finding::bad(about, message)
@@ -165,7 +170,14 @@ fn told(finding: &Finding) -> String {
             line: Some(line),
             column: Some(column),
             path,
+        } if path.is_empty() => format!("{origin}:{line}:{column}: "),
+        Place {
+            origin,
+            line: Some(line),
+            column: Some(column),
+            path,
         } => format!("{origin}:{line}:{column} {path}: "),
+        Place { origin, path, .. } if path.is_empty() => format!("{origin}: "),
         Place { origin, path, .. } => format!("{origin}, {path}: "),
     });
     let mut line = format!(
@@ -226,6 +238,24 @@ mod tests {
               .a | nope
                    ^^^^
         ! clocks: nobody tells the time
+        ");
+    }
+    #[test]
+    fn a_document_as_a_whole_has_no_path() {
+        let place = |line, column| Place {
+            origin: "m.yaml".to_owned(),
+            line,
+            column,
+            path: String::new(),
+        };
+        let finding = |place| Finding {
+            place: Some(place),
+            ..Finding::bad("mapping", "this is not valid YAML")
+        };
+        let findings = [finding(place(Some(1), Some(9))), finding(place(None, None))];
+        insta::assert_snapshot!(for_people(&findings), @"
+        ✗ mapping: m.yaml:1:9: this is not valid YAML
+        ✗ mapping: m.yaml: this is not valid YAML
         ");
     }
 }

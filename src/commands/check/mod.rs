@@ -22,7 +22,9 @@ use super::run::print;
 use super::start::{Labelled, sources};
 use crate::api::PortClient;
 use crate::cli::CheckArguments;
-use crate::settings::{self, CatalogSettings, Inputs, Overrides, Settings, SourceSettings};
+use crate::settings::{
+    self, CatalogSettings, Inputs, Overrides, Settings, SourceSettings, SyncMode,
+};
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: CheckArguments) -> Exit {
@@ -86,10 +88,16 @@ async fn everything(settings: &Settings, arguments: &CheckArguments) -> Vec<Find
         findings.extend(accounts::clocks(None, &accounts));
     }
     findings.extend(accounts::rate_limits(&settings.rate_limits, &accounts));
+    match sources(settings, &accounts_of_sync_alone(settings)) {
+        Ok(accounts) => findings.extend(accounts::credentials(&accounts).await.0),
+        Err(error) => findings.push(Finding::error("accounts", &error, error.hint())),
+    }
     if let Some(catalog) = settings.catalog.as_ref().filter(|_| !settings.once) {
         let show = arguments.show_webhook_urls;
         findings.extend(live::webhooks(settings, catalog, show).await);
         findings.extend(live::public_url(settings).await);
+    }
+    if !settings.once {
         findings.extend(live::redis(settings).await);
     }
     findings.extend(surroundings::state_database(&settings.state_path).await);
@@ -128,5 +136,23 @@ fn account_settings(settings: &Settings) -> SourceSettings {
             app_host: None,
         },
         (None, None) => SourceSettings::default(),
+    }
+}
+
+/// The accounts that the incident sync has beside those of the catalog: they come from
+/// Pagerstatus' variables, after the others.
+fn accounts_of_sync_alone(settings: &Settings) -> SourceSettings {
+    let (Some(catalog), Some(sync)) = (&settings.catalog, &settings.incident_sync) else {
+        return SourceSettings::default();
+    };
+    if sync.mode == Some(SyncMode::Off) {
+        return SourceSettings::default();
+    }
+    let shared = &catalog.sources;
+    let (statuspage, pagerduty) = (shared.statuspage.len(), shared.pagerduty.len());
+    SourceSettings {
+        statuspage: sync.statuspage.iter().skip(statuspage).cloned().collect(),
+        pagerduty: sync.pagerduty.iter().skip(pagerduty).cloned().collect(),
+        ..SourceSettings::default()
     }
 }

@@ -21,6 +21,10 @@ pub(super) async fn state_database(path: &Path) -> Vec<Finding> {
         ];
     }
     let remedy = "set OCEAN__STATE_PATH to a file in a directory that this user may write to";
+    if let Err(error) = Store::look_at_place(path) {
+        let text = format!("{shown} cannot be used: {}", one_line(&error));
+        return vec![Finding::bad(ABOUT, text).remedy(remedy)];
+    }
     if path.exists() {
         if let Err(error) = OpenOptions::new().append(true).open(path) {
             let text = format!("{shown} cannot be written: {error}");

@@ -376,6 +376,32 @@ async fn a_directory_that_may_only_be_read_is_refused() {
     fs::set_permissions(parent, Permissions::from_mode(0o700)).unwrap();
 }
 
+#[tokio::test]
+async fn whoever_looks_leaves_the_log_of_a_killed_process_as_it_is() {
+    let (_directory, path) = directory_with_path();
+    let (_other, copy) = directory_with_path();
+    fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    let of_log = |path: &Path| path.with_file_name(format!("{}-wal", file_name(path)));
+    let store = Store::open(&path).await;
+    record(&store, finished()).await;
+    // As they lie there when a process is killed.
+    fs::copy(&path, &copy).unwrap();
+    fs::copy(of_log(&path), of_log(&copy)).unwrap();
+    let bytes = || [&copy, &of_log(&copy)].map(|path| fs::read(path).unwrap());
+    let before = bytes();
+
+    let looking = Store::look_into(&copy).await.unwrap();
+    assert_eq!(looking.runs(10).await.unwrap().len(), 1);
+    drop(looking);
+
+    assert!(bytes() == before);
+    assert_eq!(Store::open(&copy).await.runs(10).await.unwrap().len(), 1);
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
 #[test]
 fn what_a_stranger_may_have_planted_is_found() {
     let directory = tempfile::tempdir().unwrap();
