@@ -3,7 +3,7 @@
 //! They are in the program, so neither settings nor a network are needed.
 
 use super::Exit;
-use super::run::print_all;
+use super::run::{print, tell};
 use crate::catalog::{Defaults, DefaultsError};
 use crate::cli::DefaultsArguments;
 use crate::settings::SourceName;
@@ -11,9 +11,9 @@ use crate::settings::SourceName;
 /// Runs the command to its end.
 pub(super) fn run(arguments: &DefaultsArguments) -> Exit {
     match text(arguments) {
-        Ok(text) => print_all(text.trim_end()),
+        Ok(text) => print(text.trim_end()),
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&format_args!("error: {error}"));
             Exit::Failed
         }
     }

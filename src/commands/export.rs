@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use super::logging::Logging;
+use super::run::tell;
 use super::signals::{self, Ended};
 use super::start::{accepted, not_started, sources};
 use super::summary;
@@ -35,7 +36,7 @@ pub(super) async fn run(arguments: ExportArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };
@@ -125,7 +126,7 @@ fn ended(report: &ResyncReport, output: &Output) -> Exit {
         // They have seen enough, as with `| head`.
         return Exit::Done;
     }
-    eprintln!("{}", summary::table(report));
+    tell(&summary::table(report));
     if let Some(error) = &output.failed {
         tracing::error!("Could not write to standard output: {error}");
         return Exit::Failed;

@@ -4,7 +4,7 @@
 use clap::CommandFactory as _;
 
 use super::Exit;
-use super::run::print_all;
+use super::run::{print, tell};
 use crate::cli::{Cli, CompletionsArguments, ManArguments};
 
 /// Prints the completions of a shell.
@@ -17,7 +17,7 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> Exit {
         "portolan",
         &mut script,
     );
-    print_all(String::from_utf8_lossy(&script).trim_end())
+    print(String::from_utf8_lossy(&script).trim_end())
 }
 
 /// Prints a page of the manual.
@@ -37,8 +37,8 @@ pub(super) fn man(arguments: &ManArguments) -> Exit {
     let version = concat!("portolan ", env!("CARGO_PKG_VERSION"));
     let described = clap_mangen::Man::new(described).source(version);
     if let Err(error) = described.render(&mut page) {
-        eprintln!("error: could not write the page: {error}");
+        tell(&format_args!("error: could not write the page: {error}"));
         return Exit::Failed;
     }
-    print_all(String::from_utf8_lossy(&page).trim_end())
+    print(String::from_utf8_lossy(&page).trim_end())
 }

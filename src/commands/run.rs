@@ -269,15 +269,3 @@ pub(super) fn printable(text: &str) -> String {
 pub(super) fn tell(text: &dyn fmt::Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
-
-/// The same for a command that does nothing else: a file that its output did not fit
-/// into is not to pass for whole.
-pub(super) fn print_all(text: &str) -> Exit {
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("error: could not write to standard output: {error}");
-            Exit::Failed
-        }
-        Ok(()) | Err(_) => Exit::Done,
-    }
-}

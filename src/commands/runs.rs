@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::events::shortened;
 use super::logging::Logging;
-use super::run::print_all;
+use super::run::{print, tell};
 use crate::causes::one_line;
 use crate::cli::RunsArguments;
 use crate::settings::{self, Inputs, Overrides};
@@ -33,7 +33,7 @@ pub(super) async fn run(arguments: RunsArguments) -> Exit {
     let loaded = match settings::load(inputs) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            tell(&problems);
             return Exit::NotStarted;
         }
     };
@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: RunsArguments) -> Exit {
         None => newest(&store, arguments.limit, arguments.json).await,
     };
     match shown {
-        Some(text) => print_all(&text),
+        Some(text) => print(&text),
         None => Exit::Failed,
     }
 }
