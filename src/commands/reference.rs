@@ -30,7 +30,9 @@ pub(super) fn man(arguments: &ManArguments) -> Exit {
     };
     let Some(described) = described else {
         let name = arguments.command.as_deref().unwrap_or_default();
-        eprintln!("error: there is no command `{name}`; `portolan --help` lists them");
+        tell(&format_args!(
+            "error: there is no command `{name}`; `portolan --help` lists them"
+        ));
         return Exit::NotStarted;
     };
     let mut page = Vec::new();
