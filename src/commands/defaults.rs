@@ -3,7 +3,7 @@
 //! They are in the program, so neither settings nor a network are needed.
 
 use super::Exit;
-use super::run::{print, tell};
+use super::output::{print, tell};
 use crate::catalog::{Defaults, DefaultsError};
 use crate::cli::DefaultsArguments;
 use crate::settings::SourceName;

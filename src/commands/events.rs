@@ -10,13 +10,13 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
 use super::Exit;
-use super::logging::Logging;
-use super::run::{print, tell};
+use super::logging;
+use super::output::print;
 use super::start::shared_redis;
 use crate::causes::with_hint;
 use crate::cli::EventsArguments;
 use crate::live_events::{Counts, DeadEvent, Spool, SpoolError};
-use crate::settings::{self, Inputs, Overrides, Settings};
+use crate::settings::{Overrides, Settings};
 use crate::store::IN_MEMORY;
 
 /// Of what was given up, the newest that are shown. Whoever has more of them has
@@ -34,18 +34,13 @@ const LONGEST_ERROR: usize = 80;
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: EventsArguments) -> Exit {
-    let inputs = Inputs::from_process(Overrides {
+    let (loaded, _logging) = match logging::set_up(Overrides {
         log_level: arguments.log_level,
         ..Overrides::default()
-    });
-    let loaded = match settings::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tell(&problems);
-            return Exit::NotStarted;
-        }
+    }) {
+        Ok(set_up) => set_up,
+        Err(exit) => return exit,
     };
-    let _logging = Logging::start(&loaded);
     let spool = match open(&loaded.settings).await {
         Ok(spool) => spool,
         Err(exit) => return exit,

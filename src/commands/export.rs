@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use super::logging::Logging;
-use super::run::tell;
+use super::logging;
+use super::output::tell;
 use super::signals::{self, Ended};
 use super::start::{accepted, not_started, sources};
 use super::summary;
@@ -22,25 +22,20 @@ use crate::document::InvalidDocument;
 use crate::jq::{self, Jq};
 use crate::mapping::Entity;
 use crate::resource_config::{self, MappingDocument};
-use crate::settings::{self, ExportSettings, Inputs, Overrides, Settings, SourceName};
+use crate::settings::{ExportSettings, Overrides, Settings, SourceName};
 use crate::source::Source;
 use crate::sync::{Ending, Export, Progress, ResyncReport};
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: ExportArguments) -> Exit {
-    let inputs = Inputs::from_process(Overrides {
+    let (loaded, logging) = match logging::set_up(Overrides {
         log_level: arguments.log_level,
         without_port: true,
         ..Overrides::default()
-    });
-    let loaded = match settings::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tell(&problems);
-            return Exit::NotStarted;
-        }
+    }) {
+        Ok(set_up) => set_up,
+        Err(exit) => return exit,
     };
-    let logging = Logging::start(&loaded);
     let settings = &loaded.settings;
     let Some(export) = &settings.export else {
         return Exit::NotStarted;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::input::{self, Input};
-use super::run::{tell, written};
+use super::output::{tell, written};
 use crate::causes::one_line;
 use crate::cli::JqArguments;
 use crate::document::Snippet;

@@ -1,14 +1,16 @@
-//! Where log lines go: to standard error, and to Port once it can be reached.
+//! Where log lines go: to standard error, and to Port once it can be reached. And
+//! with what nearly every command begins: the settings, and logging as they say.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::Exit;
+use super::output::tell;
 use super::progress_bar::Console;
-use super::run::tell;
 use crate::api::PortClient;
 use crate::causes::one_line;
-use crate::settings::Loaded;
+use crate::settings::{self, Inputs, Loaded, Overrides};
 use crate::telemetry::{self, LogFormat, Masker, Shipper};
 
 /// Where log lines go.
@@ -16,6 +18,16 @@ pub(super) struct Logging {
     pub(super) console: Console,
     /// To Port, unless that is switched off.
     pub(super) shipper: Option<Shipper>,
+}
+
+/// Reads the settings of this process and sets logging up. What is wrong has been said.
+pub(super) fn set_up(overrides: Overrides) -> Result<(Loaded, Logging), Exit> {
+    let loaded = settings::load(Inputs::from_process(overrides)).map_err(|problems| {
+        tell(&problems);
+        Exit::NotStarted
+    })?;
+    let logging = Logging::start(&loaded);
+    Ok((loaded, logging))
 }
 
 impl Logging {

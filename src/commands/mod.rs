@@ -11,6 +11,7 @@ mod input;
 mod jq;
 mod logging;
 mod map;
+mod output;
 mod plan;
 mod progress_bar;
 mod reconcile;
@@ -78,7 +79,7 @@ pub fn run(cli: Cli) -> Exit {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            run::tell(&format_args!("error: could not start: {error}"));
+            output::tell(&format_args!("error: could not start: {error}"));
             return Exit::Failed;
         }
     };

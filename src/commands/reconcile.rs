@@ -6,33 +6,28 @@ use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use super::incident_sync::{self, IncidentSync};
-use super::logging::Logging;
-use super::run::{print, tell};
+use super::logging;
+use super::output::print;
 use super::signals::{self, Ended};
 use crate::cli::ReconcileArguments;
 use crate::reconcile::model::ComponentId;
 use crate::reconcile::plan::Withheld;
 use crate::reconcile::report::PageReport;
 use crate::reconcile::{Applied, Ask, Mode, Outcome, Report};
-use crate::settings::{self, Inputs, Overrides, SyncMode};
+use crate::settings::{Overrides, SyncMode};
 use crate::store::Store;
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: ReconcileArguments) -> Exit {
-    let inputs = Inputs::from_process(Overrides {
+    // The one pass is its own business, not the catalog's: nothing goes to Port.
+    let (loaded, _logging) = match logging::set_up(Overrides {
         log_level: arguments.log_level,
         incident_sync_mode: arguments.plan.then_some(SyncMode::Plan),
         ..Overrides::default()
-    });
-    let loaded = match settings::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tell(&problems);
-            return Exit::NotStarted;
-        }
+    }) {
+        Ok(set_up) => set_up,
+        Err(exit) => return exit,
     };
-    // The one pass is its own business, not the catalog's: nothing goes to Port.
-    let _logging = Logging::start(&loaded);
     let settings = &loaded.settings;
     let store = Store::open(&settings.state_path).await;
     let sync = match incident_sync::set_up(settings, &store) {

@@ -18,9 +18,9 @@ use regex::{Captures, Regex};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::logging::Logging;
+use super::logging;
+use super::output::print;
 use super::recording::{self, MANIFEST, Manifest, RecordedFile};
-use super::run::{print, tell};
 use super::signals::{self, Ended};
 use super::{Exit, start};
 use crate::api::PortClient;
@@ -30,7 +30,7 @@ use crate::cli::RecordArguments;
 use crate::jq::{Jq, Limits};
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{self, MappingDocument, ResourceConfig};
-use crate::settings::{self, CatalogSettings, Inputs, Overrides, Settings, SourceName};
+use crate::settings::{CatalogSettings, Overrides, Settings, SourceName};
 use crate::source::{Dataset, Pages, Source};
 use crate::sync::{Expressions, Mapping, ResyncError};
 use crate::telemetry::{self, Masker};
@@ -40,19 +40,14 @@ const WAITING_PAGES: usize = 2;
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: RecordArguments) -> Exit {
-    let inputs = Inputs::from_process(Overrides {
+    // Nothing goes to Port, log lines neither.
+    let (loaded, _logging) = match logging::set_up(Overrides {
         log_level: arguments.log_level,
         ..Overrides::default()
-    });
-    let loaded = match settings::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tell(&problems);
-            return Exit::NotStarted;
-        }
+    }) {
+        Ok(set_up) => set_up,
+        Err(exit) => return exit,
     };
-    // Nothing goes to Port, log lines neither.
-    let _logging = Logging::start(&loaded);
     let settings = &loaded.settings;
     let Some(catalog) = &settings.catalog else {
         tracing::error!(

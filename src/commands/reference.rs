@@ -4,7 +4,7 @@
 use clap::CommandFactory as _;
 
 use super::Exit;
-use super::run::{print, tell};
+use super::output::{print, tell};
 use crate::cli::{Cli, CompletionsArguments, ManArguments};
 
 /// Prints the completions of a shell.

@@ -10,35 +10,28 @@
 //! A signal asks whatever runs to come to its end, and a second one does not
 //! wait for that; see [`super::signals`].
 
-use std::fmt;
-use std::io::{self, Write as _};
-
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::incident_sync::{self, IncidentSync};
-use super::logging::{Logging, shipping};
+use super::logging::{self, Logging, shipping};
+use super::output::print;
 use super::runner::{Runner, explain};
 use super::signals::{self, Ended};
 use super::start::{shared_redis, start};
 use super::{Exit, service, summary};
 use crate::cli::RunArguments;
 use crate::live_events::leader::Term;
-use crate::settings::{self, CatalogSettings, EventListener, Inputs, Overrides, Settings};
+use crate::settings::{CatalogSettings, EventListener, Overrides, Settings};
 use crate::store::Store;
 use crate::sync::{Ending, Progress, ResyncError, ResyncReport, ResyncRequest};
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: RunArguments) -> Exit {
-    let inputs = Inputs::from_process(overrides(&arguments));
-    let loaded = match settings::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tell(&problems);
-            return Exit::NotStarted;
-        }
+    let (loaded, logging) = match logging::set_up(overrides(&arguments)) {
+        Ok(set_up) => set_up,
+        Err(exit) => return exit,
     };
-    let logging = Logging::start(&loaded);
     let finished = execute(&loaded.settings, &logging).await;
     if let Some(report) = &finished.report {
         print(&summary::table(report));
@@ -229,43 +222,4 @@ fn finished(outcome: Option<Result<ResyncReport, ResyncError>>) -> Finished {
         attempted: true,
         report,
     }
-}
-
-/// Results go to stdout. How that went is for those whose results somebody saves.
-pub(super) fn print(text: &str) -> Exit {
-    written(&writeln!(io::stdout().lock(), "{text}"))
-}
-
-/// Whether stdout took what it was given. Whoever reads it may have seen enough
-/// (`| head`): that is no reason to end in a panic, or with another exit code. A full
-/// disk is.
-pub(super) fn written(outcome: &io::Result<()>) -> Exit {
-    match outcome {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            tell(&format_args!(
-                "error: cannot write to standard output: {error}"
-            ));
-            Exit::Failed
-        }
-        Ok(()) | Err(_) => Exit::Done,
-    }
-}
-
-/// Names from outside must not steer the terminal that shows them. Lines stay lines.
-pub(super) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() && character != '\n' {
-            printable.extend(character.escape_default());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
-}
-
-/// What is wrong goes to stderr, of which the same is true; and where that cannot be
-/// written either, nobody can be told.
-pub(super) fn tell(text: &dyn fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
 }

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::events::shortened;
-use super::logging::Logging;
-use super::run::{print, tell};
+use super::logging;
+use super::output::print;
 use crate::causes::one_line;
 use crate::cli::RunsArguments;
-use crate::settings::{self, Inputs, Overrides};
+use crate::settings::Overrides;
 use crate::store::{
     IN_MEMORY, KindRecord, Outcome, RunRecord, Store, SyncOutcome, SyncStepRecord, WithheldRecord,
 };
@@ -26,18 +26,13 @@ const NOT_ENDED: &str = "not ended";
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: RunsArguments) -> Exit {
-    let inputs = Inputs::from_process(Overrides {
+    let (loaded, _logging) = match logging::set_up(Overrides {
         log_level: arguments.log_level,
         ..Overrides::default()
-    });
-    let loaded = match settings::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tell(&problems);
-            return Exit::NotStarted;
-        }
+    }) {
+        Ok(set_up) => set_up,
+        Err(exit) => return exit,
     };
-    let _logging = Logging::start(&loaded);
     let store = match open(&loaded.settings.state_path).await {
         Ok(store) => store,
         Err(exit) => return exit,

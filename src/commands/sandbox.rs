@@ -5,7 +5,8 @@
 //! end.
 
 use super::logging::Logging;
-use super::run::{execute, print, tell};
+use super::output::{print, tell};
+use super::run::execute;
 use super::signals::Signals;
 use super::{Exit, summary};
 use crate::cli::SandboxArguments;

@@ -18,7 +18,7 @@ mod surroundings;
 use self::finding::{Finding, for_people, json};
 use super::Exit;
 use super::logging::Logging;
-use super::run::print;
+use super::output::print;
 use super::start::{Labelled, sources};
 use crate::api::PortClient;
 use crate::cli::CheckArguments;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::mapper::{Mapper, Tally};
-use crate::commands::run::printable;
+use crate::commands::output::printable;
 use crate::document::{DocumentProblem, Expression, Snippet};
 use crate::jq::Looked;
 use crate::mapping::{Asked, Cause, EntityIdentifier, Explained, Fate, explain};

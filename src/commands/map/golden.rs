@@ -20,8 +20,8 @@ use super::{Refused, lines, objects};
 use crate::causes::one_line;
 use crate::commands::Exit;
 use crate::commands::input::Input;
+use crate::commands::output::{print, printable, tell};
 use crate::commands::recording::{self, Recorded};
-use crate::commands::run::{print, printable, tell};
 
 /// The folder of what is expected.
 const EXPECTED: &str = "expected";

@@ -14,7 +14,7 @@ use super::explain::remedy;
 use crate::catalog::{Defaults, DefaultsError};
 use crate::causes::one_line;
 use crate::commands::Exit;
-use crate::commands::run::{printable, tell};
+use crate::commands::output::{printable, tell};
 use crate::document::{DocumentProblem, Snippet};
 use crate::jq::{Jq, Limits};
 use crate::mapping::{Cause, Consumer, Finding, Findings, RawBatch, Severity, map_batch};

@@ -18,7 +18,7 @@ use self::mapper::{Mappings, Tally};
 use super::Exit;
 use super::input::Input;
 use super::jq::offline;
-use super::run::{tell, written};
+use super::output::{tell, written};
 use crate::causes::one_line;
 use crate::cli::MapArguments;
 use crate::jq;

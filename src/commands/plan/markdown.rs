@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use super::document::{CatalogPlan, Document};
 use super::text;
 use crate::catalog::{Action, EntityChange};
+use crate::commands::output::printable;
 use crate::commands::reconcile;
-use crate::commands::run::printable;
 
 /// In characters; GitHub takes 65,536.
 const LONGEST: usize = 60_000;

@@ -23,35 +23,30 @@ use tokio_util::sync::CancellationToken;
 use self::document::{CatalogPlan, Document, IntegrationPlan};
 use super::Exit;
 use super::incident_sync::{self, IncidentSync};
-use super::logging::Logging;
-use super::run::{print, tell};
+use super::logging;
+use super::output::print;
 use super::signals::{self, Ended};
 use super::start::{Connected, connect};
 use crate::catalog::{Draft, Foreseen};
 use crate::cli::PlanArguments;
 use crate::reconcile::{Ask, Mode};
 use crate::resource_config::{MappingDocument, Parsed};
-use crate::settings::{self, CatalogSettings, Inputs, Overrides, Settings};
+use crate::settings::{CatalogSettings, Overrides, Settings};
 use crate::store::{self, Store};
 use crate::sync::{Ending, Progress};
 
 /// Runs the command to its end.
 pub(super) async fn run(arguments: PlanArguments) -> Exit {
-    let inputs = Inputs::from_process(Overrides {
+    // Log lines are not shipped: nothing goes to Port.
+    let (loaded, _logging) = match logging::set_up(Overrides {
         log_level: arguments.log_level,
         // Whatever listens otherwise: this is done once.
         once: true,
         ..Overrides::default()
-    });
-    let loaded = match settings::load(inputs) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tell(&problems);
-            return Exit::NotStarted;
-        }
+    }) {
+        Ok(set_up) => set_up,
+        Err(exit) => return exit,
     };
-    // Log lines are not shipped: nothing goes to Port.
-    let _logging = Logging::start(&loaded);
     let stop = CancellationToken::new();
     let work = Box::pin(plan(&loaded.settings, &arguments, &stop));
     let Ended { result, signal } = signals::obey(work, &stop).await;

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::document::{CatalogPlan, Document};
 use crate::catalog::{Action, EntityChange, FieldChange};
+use crate::commands::output::printable;
 use crate::commands::reconcile;
-use crate::commands::run::printable;
 
 /// Of a value that is shown, in characters; JSON has all of it.
 const LONGEST_VALUE: usize = 200;

@@ -152,6 +152,7 @@ impl Leader {
             self.relay.give(Wanted::Resync(trigger));
         }
     }
+
     /// Passes on what Port says, as the settings want it to be heard.
     async fn listen(&self, last_state: &Value, term: &Term) {
         match &self.catalog.event_listener {
