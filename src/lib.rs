@@ -34,6 +34,7 @@
 //! | [`telemetry`] | log lines, with secrets masked; every metric as a typed function |
 //! | [`web`] | inbound HTTP: health, metrics, Port's wish for a resync, webhooks |
 //! | [`causes`] | an error, its causes and its remedy on one line |
+//! | [`excerpt`] | what of a JSON document is kept: the parts that somebody reads |
 //! | [`event_listener`] | what asks for a resync: the start, Port, the schedule |
 //! | [`sync`] | source → mapping → catalog: one resync, and what is said of it |
 //! | [`document`] | what people write as YAML or JSON: values, places, everything that is wrong at once |
@@ -77,7 +78,7 @@
 //!   handed to it.
 //! - `live_events` → `store`, for the file of the spool; `sync` for the types of what comes
 //!   of an event. Who works on events is handed to it.
-//! - Everybody may use `causes`, `telemetry::metrics`, and its own section of `settings`.
+//! - Everybody may use `causes`, `excerpt`, `telemetry::metrics`, and its own section of `settings`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod api;
@@ -87,6 +88,7 @@ pub mod cli;
 pub mod commands;
 pub mod document;
 pub mod event_listener;
+pub mod excerpt;
 pub mod http;
 pub mod jq;
 pub mod live_events;

@@ -31,7 +31,7 @@ use crate::jq::{Jq, Limits};
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{self, MappingDocument, ResourceConfig};
 use crate::settings::{CatalogSettings, Overrides, Settings, SourceName};
-use crate::source::{Dataset, Pages, Source};
+use crate::source::{Dataset, Detail, Pages, Source};
 use crate::sync::{Expressions, Mapping, ResyncError};
 use crate::telemetry::{self, Masker};
 
@@ -93,7 +93,7 @@ async fn record(
     let written = async {
         fs::create_dir_all(folder)?;
         for source in &sources {
-            for dataset in source.datasets(&document.resources, began) {
+            for dataset in source.datasets(&document.resources, began, Detail::Whole) {
                 recorder.dataset(&**source, dataset, stop).await?;
                 if stop.is_cancelled() {
                     return Ok(None);

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use jaq_core::Compiler;
 use jaq_core::compile::Undefined;
-use jaq_core::load::lex::StrPart;
-use jaq_core::load::parse::{Def, Term};
+use jaq_core::load::parse::Def;
 use jaq_core::load::{Arena, File, Loader};
 
 use super::functions::Engine;
 use super::parse::{self, Problem};
 use super::reads::Reads;
-use super::{CompileError, Limits, instrument, library, quotes, terms};
+use super::simple::{self, Simple};
+use super::{CompileError, Limits, Step, instrument, library, quotes, terms};
 
 /// The name under which the expression itself is linked.
 const MAIN: &str = "__main";
@@ -20,7 +20,10 @@ const MAIN: &str = "__main";
 pub(super) struct Compiled {
     pub(super) program: jaq_core::Filter<Engine>,
     pub(super) reads: Reads,
+    /// The paths among them.
+    pub(super) read: Vec<Vec<Step>>,
     pub(super) literal: Option<String>,
+    pub(super) simple: Option<Simple>,
     pub(super) uses_environment: bool,
     /// How deep the program is, which takes stack before a step is counted.
     pub(super) depth: usize,
@@ -66,7 +69,8 @@ fn compile_text(text: &str, limits: &Limits) -> Result<Compiled, Problem> {
     let mut called = HashSet::new();
     terms::calls(&term, &mut called);
     let reads = Reads::of(&term);
-    let literal = literal(&term);
+    let literal = simple::text(&term);
+    let simple = Simple::of(&term);
     let main = Def {
         name: MAIN,
         args: Vec::new(),
@@ -101,27 +105,13 @@ fn compile_text(text: &str, limits: &Limits) -> Result<Compiled, Problem> {
         })?;
     Ok(Compiled {
         program,
+        read: reads.steps(),
         reads,
         literal,
+        simple,
         uses_environment,
         depth,
     })
-}
-
-/// The string that an expression is.
-fn literal(term: &Term<&str>) -> Option<String> {
-    let Term::Str(None, parts) = term else {
-        return None;
-    };
-    let mut literal = String::new();
-    for part in parts {
-        match part {
-            StrPart::Str(text) => literal.push_str(text),
-            StrPart::Char(character) => literal.push(*character),
-            StrPart::Term(_) => return None,
-        }
-    }
-    Some(literal)
 }
 
 /// The first name that means nothing.

@@ -5,6 +5,7 @@ use serde_json::{Map, Number, Value};
 
 use super::value::{text_of, to_f64, type_name};
 use super::{Limits, RunError};
+use crate::excerpt::Excerpt;
 
 /// Parsers of JSON stop at a quarter of this. What is nested deeper was built
 /// by a program; it is cut off here, so that recursion over it stays safe.
@@ -13,21 +14,35 @@ const INPUT_DEPTH: usize = 500;
 /// The value as expressions take it. Whatever is nested more than five hundred
 /// levels deep becomes null.
 pub fn to_val(value: &Value) -> Val {
-    convert(value, INPUT_DEPTH)
+    convert(value, Excerpt::WHOLE, INPUT_DEPTH)
 }
 
-fn convert(value: &Value, depth: usize) -> Val {
+/// The same of an excerpt.
+pub fn to_val_within(value: &Value, excerpt: &Excerpt) -> Val {
+    convert(value, excerpt, INPUT_DEPTH)
+}
+
+fn convert(value: &Value, excerpt: &Excerpt, depth: usize) -> Val {
     match value {
         Value::Null => Val::Null,
         Value::Bool(value) => Val::Bool(*value),
         Value::Number(value) => number(value),
         Value::String(value) => string(value),
         Value::Array(_) | Value::Object(_) if depth == 0 => Val::Null,
-        Value::Array(items) => items.iter().map(|item| convert(item, depth - 1)).collect(),
+        Value::Array(items) => {
+            let element = excerpt.element();
+            let items = items.iter();
+            items
+                .map(|item| convert(item, element, depth - 1))
+                .collect()
+        }
         Value::Object(entries) => {
             let entries: Entries = entries
                 .iter()
-                .map(|(key, value)| (string(key), convert(value, depth - 1)))
+                .filter_map(|(key, value)| {
+                    let part = excerpt.under(key)?;
+                    Some((string(key), convert(value, part, depth - 1)))
+                })
                 .collect();
             Val::Obj(Rc::new(entries))
         }
@@ -121,6 +136,14 @@ impl Output {
 
 fn failed(message: &str) -> RunError {
     RunError::Failed(message.to_owned())
+}
+
+/// A number of the input as an expression would put it out.
+pub(super) fn normalized(input: &Number) -> Result<Number, RunError> {
+    match number(input) {
+        Val::Num(number) => finite(&number),
+        _ => Ok(input.clone()),
+    }
 }
 
 /// An integer that no calculation touched keeps every digit (jq would put it

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jaq_core::{Ctx, Exn, Vars};
 use jaq_json::Val;
+use serde_json::Value;
 
 use super::compile::Compiled;
 use super::fuel::{self, Run};
@@ -14,6 +15,7 @@ use super::looked::{self, Looked};
 use super::reads::Key;
 use super::value::{Bounded, text_of};
 use super::{Limits, RunError, Step};
+use crate::excerpt::To;
 
 /// How long the message of a failed evaluation may be.
 const MESSAGE: usize = 200;
@@ -98,6 +100,31 @@ impl Filter {
     /// on whole counts as looking at everything below it.
     pub fn may_read(&self, path: &[Step]) -> bool {
         self.compiled.reads.may_read(path)
+    }
+
+    /// Every path into its input that the filter may look at, whole or at a glance:
+    /// given another input that is the same below these paths, it yields the same.
+    pub fn reads(&self) -> impl Iterator<Item = impl Iterator<Item = To<'_>>> {
+        self.compiled
+            .read
+            .iter()
+            .map(|path| path.iter().map(To::from))
+    }
+
+    /// The first output as JSON, null and none being the same, where that can be told
+    /// without running the filter. `member`: what the input, an object, has under a
+    /// key. None: it has to be run.
+    pub fn told<'v>(
+        &self,
+        member: impl FnOnce(&str) -> Option<&'v Value>,
+        limits: &Limits,
+    ) -> Option<Result<Option<Value>, RunError>> {
+        self.compiled.simple.as_ref()?.first(member, limits)
+    }
+
+    /// Whether [`told`](Self::told) may be able to say.
+    pub fn is_simple(&self) -> bool {
+        self.compiled.simple.is_some()
     }
 
     /// What the filter looks at in this input: each part of it once, and of a path

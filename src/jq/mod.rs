@@ -29,6 +29,7 @@ mod looked;
 mod parse;
 mod quotes;
 mod reads;
+mod simple;
 mod stack;
 mod terms;
 #[cfg(test)]
@@ -43,10 +44,11 @@ use std::time::Duration;
 
 pub use jaq_json::Val;
 
-pub use self::convert::{from_val, to_val};
+pub use self::convert::{from_val, to_val, to_val_within};
 pub use self::filter::Filter;
 pub use self::looked::Looked;
 pub use self::stack::{Panicked, on_large_stack, on_large_stack_blocking};
+use crate::excerpt::To;
 
 /// What a single evaluation may use.
 #[derive(Clone, Debug)]
@@ -105,6 +107,15 @@ pub enum Step {
     Key(Cow<'static, str>),
     /// Every element of an array, every value of an object.
     Each,
+}
+
+impl<'a> From<&'a Step> for To<'a> {
+    fn from(step: &'a Step) -> Self {
+        match step {
+            Step::Key(key) => Self::Key(key),
+            Step::Each => Self::Each,
+        }
+    }
 }
 
 /// Compiles expressions and shares what was compiled: one [`Filter`] for each

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::finding::{Cause, Findings, Severity};
+use super::raw::Input;
 use crate::{
     jq::{Filter, Limits, RunError, Val, from_val},
     resource_config::{Expression, Search, SearchRule, SearchValue, Template},
@@ -20,10 +21,10 @@ pub fn field(filter: &Filter, input: &Val, limits: &Limits) -> Result<Option<Val
 /// The same, a failure told in words.
 pub(super) fn first(
     expression: &Expression,
-    input: &Val,
+    input: &Input<'_>,
     limits: &Limits,
 ) -> Result<Option<Value>, String> {
-    field(&expression.filter, input, limits).map_err(failure)
+    input.field(&expression.filter, limits).map_err(failure)
 }
 
 /// How a failed expression is told.
@@ -37,7 +38,7 @@ pub(super) fn failure(error: RunError) -> String {
 
 /// Evaluates templates on one object, noting which expressions gave nothing.
 pub(super) struct Evaluation<'a> {
-    pub(super) input: &'a Val,
+    pub(super) input: &'a Input<'a>,
     pub(super) limits: &'a Limits,
     pub(super) findings: &'a mut Findings,
     /// What an expression without a value costs.

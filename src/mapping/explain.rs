@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Consumer, Entity, Findings, Mapped, RawBatch, evaluate::field, items, plan::Plan, raw::Object,
-    subject::Subject,
+    Consumer, Entity, Findings, Mapped, RawBatch, evaluate::field, items, plan::Plan, raw::Input,
+    raw::Object, subject::Subject,
 };
 use crate::{
     document::Expression,
+    excerpt::Excerpt,
     jq::{Limits, Looked, RunError, Val},
     resource_config::ResourceConfig,
 };
@@ -68,13 +69,14 @@ pub fn explain<'a>(
         columns: Vec::new(),
     };
     let plan = Plan::new(&consumer, &batch, limits);
-    let mut object = Object::new(&batch, 0);
+    let object = Object::new(&batch, 0, Excerpt::WHOLE);
     let whole = object.view(&[]);
     let label = object.label();
     let asking = Asking { config, limits };
 
     let Some(items) = &config.items_to_parse else {
-        return vec![asking.explained(&plan, whole, label, Vec::new())];
+        let raw = Input::Raw(&object, &[]);
+        return vec![asking.explained(&plan, raw, label, Vec::new())];
     };
     let list = || asking.ask(&items.expression, &whole);
     let mut unsplit = Mapped::default();
@@ -93,7 +95,10 @@ pub fn explain<'a>(
     }
     children
         .into_iter()
-        .map(|child| asking.explained(&plan, child, label.clone(), vec![list()]))
+        .map(|child| {
+            let made = Input::Made(child);
+            asking.explained(&plan, made, label.clone(), vec![list()])
+        })
         .collect()
 }
 
@@ -106,15 +111,16 @@ impl<'a> Asking<'a, '_> {
     fn explained(
         &self,
         plan: &Plan<'_>,
-        input: Val,
+        input: Input<'_>,
         label: Option<String>,
         mut asked: Vec<Asked<'a>>,
     ) -> Explained<'a> {
-        let query = self.ask(&self.config.query, &input);
+        let val = input.val(&self.config.query.filter);
+        let query = self.ask(&self.config.query, &val);
         let is_selected = matches!(query.gave, Ok(Some(Value::Bool(true))));
         asked.push(query);
         if is_selected {
-            let each = &mut |expression| asked.push(self.ask(expression, &input));
+            let each = &mut |expression| asked.push(self.ask(expression, &val));
             self.config.mapping.for_each_expression(each);
         }
         let mut mapped = Mapped::default();

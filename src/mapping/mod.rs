@@ -1,8 +1,9 @@
 //! Raw object to entity; pure: no I/O, no clock.
 //!
 //! A batch of raw objects goes through every resource config that reads it.
-//! Each object is converted to a jq value once; the configs, and the objects
-//! that `itemsToParse` makes of it, share that value.
+//! What simple expressions give, paths above all, is told by the object as it is.
+//! For others it is converted to a jq value once, as far as they read it; the
+//! configs, and the objects that `itemsToParse` makes of it, share that value.
 //!
 //! Ocean's rules hold: the first output of an expression counts, and a field
 //! whose expression gives nothing or fails is null. Two things differ. What
@@ -90,11 +91,12 @@ pub fn identify(
         .iter()
         .map(|consumer| plan::Plan::new(consumer, batch, limits))
         .collect();
+    let read = raw::read_by(consumers.iter().map(|consumer| &*consumer.config));
     let mut identities: Vec<_> = consumers.iter().map(|_| Vec::new()).collect();
     for index in 0..batch.objects.len() {
-        let mut object = raw::Object::new(batch, index);
+        let object = raw::Object::new(batch, index, &read);
         for (plan, identities) in plans.iter().zip(&mut identities) {
-            plan.identify(&mut object, which, identities);
+            plan.identify(&object, which, identities);
         }
     }
     identities
@@ -108,11 +110,12 @@ pub fn map_batch(batch: &RawBatch, consumers: &[Consumer], limits: &Limits) -> V
         .iter()
         .map(|consumer| plan::Plan::new(consumer, batch, limits))
         .collect();
+    let read = raw::read_by(consumers.iter().map(|consumer| &*consumer.config));
     let mut mapped: Vec<_> = consumers.iter().map(|_| Mapped::default()).collect();
     for index in 0..batch.objects.len() {
-        let mut object = raw::Object::new(batch, index);
+        let object = raw::Object::new(batch, index, &read);
         for (plan, mapped) in plans.iter().zip(&mut mapped) {
-            plan.map(&mut object, mapped);
+            plan.map(&object, mapped);
         }
     }
     mapped

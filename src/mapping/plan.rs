@@ -9,7 +9,7 @@ use super::{
     evaluate::Evaluation,
     finding::{Cause, Findings, Severity},
     items,
-    raw::{Column, Consumer, Object, RawBatch},
+    raw::{Column, Consumer, Input, Object, RawBatch},
     subject::{Dropped, Subject},
 };
 use crate::{
@@ -139,31 +139,34 @@ impl<'a> Plan<'a> {
         }
     }
 
-    pub(super) fn map(&self, object: &mut Object<'_>, mapped: &mut Mapped) {
+    pub(super) fn map(&self, object: &Object<'_>, mapped: &mut Mapped) {
         let missing = self.missing_from(object.index);
-        let view = object.view(&self.columns);
+        let raw = Input::Raw(object, &self.columns);
         let subject = |input| Subject {
             input,
             limits: self.limits,
             label: object.label(),
         };
         let (Some(items), Some(part)) = (&self.config.items_to_parse, &self.items_to_parse) else {
-            self.map_one(subject(view), &missing, mapped);
+            self.map_one(subject(raw), &missing, mapped);
             return;
         };
-        if subject(view.clone()).is_blind(part, &missing, &mut mapped.findings) {
+        if subject(Input::Raw(object, &self.columns)).is_blind(part, &missing, &mut mapped.findings)
+        {
             mapped.lose_object();
             return;
         }
-        for child in items::explode(items, &view, mapped, &|| object.label()) {
-            self.map_one(subject(child), &missing, mapped);
+        for child in items::explode(items, &object.view(&self.columns), mapped, &|| {
+            object.label()
+        }) {
+            self.map_one(subject(Input::Made(child)), &missing, mapped);
         }
     }
 
     /// The entities of an object, as far as they can be told without making them.
     pub(super) fn identify(
         &self,
-        object: &mut Object<'_>,
+        object: &Object<'_>,
         which: Which,
         identities: &mut Vec<Identity>,
     ) {
@@ -171,21 +174,21 @@ impl<'a> Plan<'a> {
         // is no loss: the entity stays.
         let mut unsaid = Mapped::default();
         let missing = self.missing_from(object.index);
-        let view = object.view(&self.columns);
+        let raw = Input::Raw(object, &self.columns);
         let subject = |input| Subject {
             input,
             limits: self.limits,
             label: None,
         };
         let (Some(items), Some(part)) = (&self.config.items_to_parse, &self.items_to_parse) else {
-            identities.extend(self.identity_of(&subject(view), which, &missing));
+            identities.extend(self.identity_of(&subject(raw), which, &missing));
             return;
         };
         if part.sees_any(&missing) {
             return;
         }
-        for child in items::explode(items, &view, &mut unsaid, &|| None) {
-            identities.extend(self.identity_of(&subject(child), which, &missing));
+        for child in items::explode(items, &object.view(&self.columns), &mut unsaid, &|| None) {
+            identities.extend(self.identity_of(&subject(Input::Made(child)), which, &missing));
         }
     }
 

@@ -4,12 +4,15 @@
 //! configs of one kind may ask for different enrichment, while the objects are
 //! fetched, and converted, once.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::evaluate::field;
 use crate::{
-    jq::{Step, Val, to_val},
+    excerpt::Excerpt,
+    jq::{Filter, Limits, RunError, Step, Val, to_val_within},
     resource_config::ResourceConfig,
 };
 
@@ -65,43 +68,66 @@ impl Column {
     }
 }
 
-/// One object of a batch, converted when first needed.
+/// One object of a batch, converted when first needed, as far as expressions that
+/// have to be run read it.
 pub(super) struct Object<'a> {
     batch: &'a RawBatch,
     pub(super) index: usize,
-    bare: Option<Val>,
+    read: &'a Excerpt,
     /// By places of columns: the object as those see it who take these columns.
-    views: Vec<(Vec<usize>, Val)>,
+    views: RefCell<Vec<(Vec<usize>, Val)>>,
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn new(batch: &'a RawBatch, index: usize) -> Self {
+    pub(super) fn new(batch: &'a RawBatch, index: usize, read: &'a Excerpt) -> Self {
         Self {
             batch,
             index,
-            bare: None,
-            views: Vec::new(),
+            read,
+            views: RefCell::default(),
         }
     }
 
     /// The object with these of the batch's columns in it.
-    pub(super) fn view(&mut self, columns: &[usize]) -> Val {
-        if let Some((_, view)) = self.views.iter().find(|(taken, _)| taken == columns) {
+    pub(super) fn view(&self, columns: &[usize]) -> Val {
+        let mut views = self.views.borrow_mut();
+        if let Some((_, view)) = views.iter().find(|(taken, _)| taken == columns) {
             return view.clone();
         }
-        let bare = self
-            .bare
-            .get_or_insert_with(|| to_val(&self.batch.objects[self.index]))
-            .clone();
+        let view = self.made(columns, self.read);
+        views.push((columns.to_vec(), view.clone()));
+        view
+    }
+
+    fn made(&self, columns: &[usize], read: &Excerpt) -> Val {
+        let object = to_val_within(&self.batch.objects[self.index], read);
         let present: Vec<_> = columns
             .iter()
-            .map(|&place| &self.batch.columns[place])
-            .filter_map(|column| Some((column.key, column.values.get(self.index)?.as_ref()?)))
-            .map(|(key, value)| (key, to_val(value)))
+            .filter_map(|&place| {
+                let (key, value) = self.column(place)?;
+                Some((key, to_val_within(value, read.under(key)?)))
+            })
             .collect();
-        let view = with_keys(&bare, present);
-        self.views.push((columns.to_vec(), view.clone()));
-        view
+        with_keys(&object, present)
+    }
+
+    /// What it has under a key, with these of the batch's columns in it. None at all
+    /// where it is no object.
+    fn member(&self, columns: &[usize], key: &str) -> Option<&'a Value> {
+        columns
+            .iter()
+            .filter_map(|&place| self.column(place))
+            .find_map(|(name, value)| (name == key).then_some(value))
+            .or_else(|| self.batch.objects[self.index].get(key))
+    }
+
+    fn column(&self, place: usize) -> Option<(&'static str, &'a Value)> {
+        let column = &self.batch.columns[place];
+        Some((column.key, column.values.get(self.index)?.as_ref()?))
+    }
+
+    fn is_object(&self) -> bool {
+        self.batch.objects[self.index].is_object()
     }
 
     /// What to call the object while it has no identifier.
@@ -112,6 +138,68 @@ impl<'a> Object<'a> {
             _ => None,
         }
     }
+}
+
+/// What expressions run on.
+pub(super) enum Input<'a> {
+    /// An object as it came, with these of the columns.
+    Raw(&'a Object<'a>, &'a [usize]),
+    /// One that was made of it.
+    Made(Val),
+}
+
+impl Input<'_> {
+    /// What a field becomes: the first output of its expression; none and null are
+    /// the same.
+    pub(super) fn field(
+        &self,
+        filter: &Filter,
+        limits: &Limits,
+    ) -> Result<Option<Value>, RunError> {
+        self.told(filter, limits)
+            .unwrap_or_else(|| field(filter, &self.val(filter), limits))
+    }
+
+    /// The same, where it can be told without running the expression.
+    pub(super) fn told(
+        &self,
+        filter: &Filter,
+        limits: &Limits,
+    ) -> Option<Result<Option<Value>, RunError>> {
+        match self {
+            Self::Raw(object, columns) if object.is_object() => {
+                filter.told(|key| object.member(columns, key), limits)
+            }
+            _ => None,
+        }
+    }
+
+    /// What an expression is run on.
+    pub(super) fn val(&self, filter: &Filter) -> Val {
+        match self {
+            // It was expected to be told, so what it reads is in no view.
+            Self::Raw(object, columns) if filter.is_simple() => {
+                object.made(columns, Excerpt::WHOLE)
+            }
+            Self::Raw(object, columns) => object.view(columns),
+            Self::Made(val) => val.clone(),
+        }
+    }
+}
+
+/// What of the objects expressions read that have to be run.
+pub(super) fn read_by<'a>(configs: impl IntoIterator<Item = &'a ResourceConfig>) -> Excerpt {
+    let mut paths = Vec::new();
+    for config in configs {
+        // An object that was made of another one is for the engine alone.
+        let is_made = config.items_to_parse.is_some();
+        config.for_each_expression(&mut |expression| {
+            if is_made || !expression.filter.is_simple() {
+                paths.extend(expression.filter.reads());
+            }
+        });
+    }
+    Excerpt::of(paths)
 }
 
 /// A shallow copy of an object with more keys; anything else stays as it is.

@@ -9,9 +9,10 @@ use super::{
     evaluate::{Evaluation, failure, first, json_type_name, type_name},
     finding::{Cause, Findings, Severity},
     identifier,
+    raw::Input,
 };
 use crate::{
-    jq::{Limits, Val},
+    jq::{Limits, RunError, Val, to_val},
     resource_config::{Expression, Template},
 };
 
@@ -29,7 +30,7 @@ pub(super) enum Dropped {
 }
 
 pub(super) struct Subject<'a> {
-    pub(super) input: Val,
+    pub(super) input: Input<'a>,
     pub(super) limits: &'a Limits,
     /// What to call the object in findings.
     pub(super) label: Option<String>,
@@ -37,7 +38,7 @@ pub(super) struct Subject<'a> {
 
 impl Subject<'_> {
     pub(super) fn is_selected(&self, query: &Expression, findings: &mut Findings) -> Option<bool> {
-        let (cause, message) = match query.filter.first(&self.input) {
+        let (cause, message) = match self.selected(query) {
             Ok(Some(Val::Bool(selected))) => return Some(selected),
             Ok(None) => (
                 Cause::WrongType,
@@ -51,6 +52,14 @@ impl Subject<'_> {
         };
         self.lost(findings, query, cause, || format!("{message}; {LOST}"));
         None
+    }
+
+    fn selected(&self, query: &Expression) -> Result<Option<Val>, RunError> {
+        match self.input.told(&query.filter, self.limits) {
+            // What can be told is a value, be it null.
+            Some(told) => told.map(|value| Some(to_val(&value.unwrap_or_default()))),
+            None => query.filter.first(&self.input.val(&query.filter)),
+        }
     }
 
     pub(super) fn identifier(

@@ -114,6 +114,15 @@ impl ResourceConfig {
             || self.mapping.may_read(path)
     }
 
+    /// Every expression, in no order that means anything.
+    pub fn for_each_expression<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression)) {
+        visit(&self.query);
+        if let Some(items) = &self.items_to_parse {
+            visit(&items.expression);
+        }
+        self.mapping.for_each_expression(visit);
+    }
+
     /// The blueprint, when every entity of this config goes to the same one.
     pub fn literal_blueprint(&self) -> Option<&str> {
         self.mapping.blueprint.filter.literal()

@@ -15,6 +15,7 @@ mod live;
 mod opsgenie;
 mod pagerduty;
 mod patience;
+mod reading;
 mod said;
 mod seen;
 mod statuspage;
@@ -28,6 +29,7 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use self::reading::Reading;
 use crate::api::ApiError;
 use crate::http::LastAnswer;
 use crate::live_events::Subject;
@@ -62,8 +64,14 @@ pub trait Source: Send + Sync {
     /// which they should be started. Configs of other sources are passed over.
     ///
     /// `now` is the start of the resync: every relative date is counted from
-    /// it, so that equal selectors are equal requests.
-    fn datasets(&self, configs: &[Arc<ResourceConfig>], now: Timestamp) -> Vec<Dataset>;
+    /// it, so that equal selectors are equal requests. `detail`: how much of each
+    /// object is wanted.
+    fn datasets(
+        &self,
+        configs: &[Arc<ResourceConfig>],
+        now: Timestamp,
+        detail: Detail,
+    ) -> Vec<Dataset>;
 
     /// The object that an event is about, as it is now and as a resync would
     /// hand it on: with the same parameters and enrichment, and judged by what
@@ -74,6 +82,16 @@ pub trait Source: Send + Sync {
         configs: &'a [Arc<ResourceConfig>],
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Live, SourceError>>;
+}
+
+/// How much of its objects a dataset hands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All of it.
+    Whole,
+    /// What the expressions of the resource configs can read, which is all that mapping
+    /// needs; but the first so many objects whole.
+    Read { whole_first: usize },
 }
 
 /// Whether the API would have listed this object for the resource config, as far as
@@ -93,6 +111,7 @@ type List = Box<dyn FnOnce(Pages) -> BoxFuture<'static, Result<(), SourceError>>
 pub struct Dataset {
     name: String,
     views: Vec<Arc<[Consumer]>>,
+    reading: Reading,
     list: List,
 }
 
@@ -100,6 +119,7 @@ impl Dataset {
     fn new<Listing>(
         name: String,
         views: Vec<Vec<Consumer>>,
+        reading: Reading,
         list: impl FnOnce(Pages) -> Listing + Send + 'static,
     ) -> Self
     where
@@ -108,6 +128,7 @@ impl Dataset {
         Self {
             name,
             views: views.into_iter().map(Arc::from).collect(),
+            reading,
             list: Box::new(move |pages| Box::pin(list(pages))),
         }
     }
@@ -130,7 +151,8 @@ impl Dataset {
     }
 
     /// Lists everything into `pages`. `Ok` means: to the end.
-    pub async fn list(self, pages: Pages) -> Result<(), SourceError> {
+    pub async fn list(self, mut pages: Pages) -> Result<(), SourceError> {
+        pages.reading = self.reading;
         (self.list)(pages).await
     }
 }
@@ -149,6 +171,7 @@ pub struct Pages {
     sender: mpsc::Sender<Page>,
     /// A listing asks for a page when it has handed over the one before.
     ready: Mutex<Timestamp>,
+    reading: Reading,
 }
 
 impl Pages {
@@ -158,6 +181,7 @@ impl Pages {
         let pages = Self {
             sender,
             ready: Mutex::new(Timestamp::now()),
+            reading: Reading::whole(),
         };
         (pages, receiver)
     }
@@ -175,6 +199,7 @@ impl Pages {
         asked: Timestamp,
         batches: Vec<RawBatch>,
     ) -> Result<(), SourceError> {
+        self.reading.handed_over(&batches);
         let page = Page { batches, asked };
         let sent = self.sender.send(page).await;
         *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();

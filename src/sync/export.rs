@@ -23,7 +23,7 @@ use super::resync::{Running, WAITING_ENTITIES, labels, open};
 use crate::jq;
 use crate::mapping::Entity;
 use crate::resource_config::MappingDocument;
-use crate::source::Source;
+use crate::source::{Detail, Source};
 
 /// What an export works with.
 pub struct Export {
@@ -58,10 +58,11 @@ impl Export {
             .zip(labels)
             .map(|(config, label)| Mutex::new(KindReport::new(config, label)))
             .collect();
+        let detail = Detail::Read { whole_first: 0 };
         let listings: Vec<_> = self
             .sources
             .iter()
-            .map(|source| (source, source.datasets(configs, started)))
+            .map(|source| (source, source.datasets(configs, started, detail)))
             .collect();
         let running = Running {
             tallies: &tallies,

@@ -39,7 +39,7 @@ use crate::document::InvalidDocument;
 use crate::jq;
 use crate::mapping::{Mapped, map_batch};
 use crate::resource_config::{MappingDocument, ResourceConfig};
-use crate::source::{Dataset, Page, Pages, Source, SourceError};
+use crate::source::{Dataset, Detail, Page, Pages, Source, SourceError};
 
 /// Datasets of one source that are listed at a time. More gains nothing: the
 /// APIs' rate limits are what bounds a listing.
@@ -217,10 +217,13 @@ impl Resync {
             Arc::clone(&self.recent),
         );
         let (sender, receiver) = mpsc::channel(WAITING_ENTITIES);
+        let detail = Detail::Read {
+            whole_first: reporter.wanted_examples(),
+        };
         let listings: Vec<_> = self
             .sources
             .iter()
-            .map(|source| (source, source.datasets(configs, attempt.started)))
+            .map(|source| (source, source.datasets(configs, attempt.started, detail)))
             .collect();
         let running = Running {
             tallies: &tallies,

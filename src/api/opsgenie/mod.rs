@@ -21,6 +21,7 @@ pub use self::query::{Field, OpsgenieQuery, Sign};
 use super::credential::{CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
+use crate::excerpt::Excerpt;
 use crate::http::{
     BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
 };
@@ -200,13 +201,15 @@ impl OpsgenieClient {
         }
     }
 
-    /// A page of a list, from the object at `offset` on.
+    /// A page of a list, from the object at `offset` on. `keep`: what of the answer to
+    /// keep, if not all.
     pub async fn page(
         &self,
         list: OpsgenieList,
         query: &OpsgenieQuery,
         offset: u32,
         worth: Worth,
+        keep: Option<Arc<Excerpt>>,
     ) -> Result<OpsgeniePage, ApiError> {
         let mut url = self.base.join(list.path());
         if list.is_paged() {
@@ -228,7 +231,7 @@ impl OpsgenieClient {
         if list == OpsgenieList::SchedulesWithRotations {
             url.query_pairs_mut().append_pair("expand", "rotation");
         }
-        self.page_at(list, &url, worth).await
+        self.page_at(list, &url, worth, keep).await
     }
 
     /// The page that another one named as its next.
@@ -237,8 +240,9 @@ impl OpsgenieClient {
         list: OpsgenieList,
         next: &NextPage,
         worth: Worth,
+        keep: Option<Arc<Excerpt>>,
     ) -> Result<OpsgeniePage, ApiError> {
-        self.page_at(list, &next.0, worth).await
+        self.page_at(list, &next.0, worth, keep).await
     }
 
     /// How many alerts the query finds.
@@ -342,7 +346,7 @@ impl OpsgenieClient {
         url: &Url,
         worth: Worth,
     ) -> Result<Option<Reply>, ApiError> {
-        let (reply, key) = self.send(domain, url, self.policy_for(worth)).await?;
+        let (reply, key) = self.send(domain, url, self.policy_for(worth), None).await?;
         if reply.is_success() {
             return Ok(Some(reply));
         }
@@ -357,9 +361,10 @@ impl OpsgenieClient {
         list: OpsgenieList,
         url: &Url,
         worth: Worth,
+        keep: Option<Arc<Excerpt>>,
     ) -> Result<OpsgeniePage, ApiError> {
         let policy = self.policy_for(worth);
-        let mut reply = self.get(list.domain(), url, policy).await?;
+        let mut reply = succeeded(self.send(list.domain(), url, policy, keep).await?)?;
         let next = self.next(list, url, &reply)?;
         let total = member(&reply, "totalCount").and_then(Value::as_u64);
         let objects = match take(&mut reply, "data") {
@@ -440,11 +445,7 @@ impl OpsgenieClient {
         url: &Url,
         policy: &RetryPolicy,
     ) -> Result<Reply, ApiError> {
-        let (reply, key) = self.send(domain, url, policy).await?;
-        if reply.is_success() {
-            return Ok(reply);
-        }
-        Err(ApiError::refused(reply, hint, &[&key]))
+        succeeded(self.send(domain, url, policy, None).await?)
     }
 
     /// The reply, and the key, to be kept out of messages.
@@ -453,16 +454,24 @@ impl OpsgenieClient {
         domain: Domain,
         url: &Url,
         policy: &RetryPolicy,
+        keep: Option<Arc<Excerpt>>,
     ) -> Result<(Reply, String), ApiError> {
         let http = match domain {
             Domain::Search => &self.search,
             Domain::Incident => &self.incident,
             Domain::Configuration => &self.configuration,
         };
-        let request = || Request::new(Method::GET, url.clone(), policy);
+        let request = || Request::new(Method::GET, url.clone(), policy).excerpt(keep.clone());
         let (reply, key) = self.key.send(http, request).await?;
         Ok((reply, key.token().to_owned()))
     }
+}
+
+fn succeeded((reply, key): (Reply, String)) -> Result<Reply, ApiError> {
+    if reply.is_success() {
+        return Ok(reply);
+    }
+    Err(ApiError::refused(reply, hint, &[&key]))
 }
 
 fn member<'reply>(reply: &'reply Reply, name: &str) -> Option<&'reply Value> {

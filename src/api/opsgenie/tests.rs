@@ -65,7 +65,10 @@ async fn each_list_is_asked_for_at_its_own_address() {
     let server = Server::deciding(|_| page(&json!({}))).await;
     let client = client(&server);
     for (list, target) in table {
-        let page = client.page(list, &open(), 0, Worth::Listing).await.unwrap();
+        let page = client
+            .page(list, &open(), 0, Worth::Listing, None)
+            .await
+            .unwrap();
         assert_eq!(page.objects, [json!({"id": "a"})]);
         assert_eq!(page.next, None);
         let received = server.received().pop().unwrap();
@@ -83,12 +86,17 @@ async fn the_next_page_is_followed_as_it_is() {
     .await;
     let client = client(&server);
     let first = client
-        .page(OpsgenieList::Alerts, &open(), 200, Worth::Listing)
+        .page(OpsgenieList::Alerts, &open(), 200, Worth::Listing, None)
         .await
         .unwrap();
     // The second one names itself.
     let error = client
-        .next_page(OpsgenieList::Alerts, &first.next.unwrap(), Worth::Listing)
+        .next_page(
+            OpsgenieList::Alerts,
+            &first.next.unwrap(),
+            Worth::Listing,
+            None,
+        )
         .await
         .unwrap_err();
 
@@ -109,7 +117,7 @@ async fn a_next_page_elsewhere_is_an_error_and_never_asked_for() {
     ] {
         let server = Server::answering([page(&json!({"next": next}))]).await;
         let error = client(&server)
-            .page(OpsgenieList::Alerts, &open(), 0, Worth::Listing)
+            .page(OpsgenieList::Alerts, &open(), 0, Worth::Listing, None)
             .await
             .unwrap_err();
         assert!(
@@ -151,7 +159,7 @@ async fn a_reply_that_is_not_what_is_documented_is_an_error() {
     for (body, problem) in table {
         let server = Server::answering([Answer::json(&body)]).await;
         let error = client(&server)
-            .page(OpsgenieList::Alerts, &open(), 0, Worth::Listing)
+            .page(OpsgenieList::Alerts, &open(), 0, Worth::Listing, None)
             .await
             .unwrap_err();
         assert!(error.to_string().contains(problem), "{body}: {error}");
@@ -269,7 +277,7 @@ async fn a_rate_limit_is_waited_out() {
     ])
     .await;
     client(&server)
-        .page(OpsgenieList::Users, &open(), 0, Worth::Listing)
+        .page(OpsgenieList::Users, &open(), 0, Worth::Listing, None)
         .await
         .unwrap();
     assert_eq!(server.count(), 3);

@@ -6,6 +6,8 @@
 
 mod subscriptions;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderValue};
@@ -16,6 +18,7 @@ use url::Url;
 use super::credential::{Authorization, CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
+use crate::excerpt::Excerpt;
 use crate::http::{
     BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
 };
@@ -120,13 +123,14 @@ impl PagerdutyClient {
     }
 
     /// One page of a classic list. Parameters are sent as given; arrays are
-    /// named `name[]` and repeated.
+    /// named `name[]` and repeated. `keep`: what of the answer to keep, if not all.
     pub async fn list(
         &self,
         endpoint: &str,
         query: &[(String, String)],
         offset: u32,
         with_total: bool,
+        keep: Option<Arc<Excerpt>>,
     ) -> Result<ListPage, ApiError> {
         let mut url = self
             .base
@@ -141,7 +145,8 @@ impl PagerdutyClient {
             }
             pairs.extend_pairs(query);
         }
-        let reply = self.send(Method::GET, &url, None, &self.policy).await?;
+        let request = || request(Method::GET, &url, None, &self.policy).excerpt(keep.clone());
+        let reply = Self::answered(self.token.send(&self.http, request).await?)?;
         let more = more(&reply)?;
         let total = reply
             .body
@@ -266,7 +271,10 @@ impl PagerdutyClient {
         body: Option<Bytes>,
         policy: &RetryPolicy,
     ) -> Result<Reply, ApiError> {
-        let (reply, token) = self.exchange(method, url, body, policy).await?;
+        Self::answered(self.exchange(method, url, body, policy).await?)
+    }
+
+    fn answered((reply, token): (Reply, Authorization)) -> Result<Reply, ApiError> {
         if reply.is_success() {
             return Ok(reply);
         }
@@ -281,16 +289,23 @@ impl PagerdutyClient {
         body: Option<Bytes>,
         policy: &RetryPolicy,
     ) -> Result<(Reply, Authorization), ApiError> {
-        let request = || {
-            let request = Request::new(method.clone(), url.clone(), policy)
-                .header(ACCEPT, VERSION)
-                .safe_to_repeat();
-            match &body {
-                Some(body) => request.json(body.clone()),
-                None => request,
-            }
-        };
+        let request = || request(method.clone(), url, body.clone(), policy);
         self.token.send(&self.http, request).await
+    }
+}
+
+fn request<'policy>(
+    method: Method,
+    url: &Url,
+    body: Option<Bytes>,
+    policy: &'policy RetryPolicy,
+) -> Request<'policy> {
+    let request = Request::new(method, url.clone(), policy)
+        .header(ACCEPT, VERSION)
+        .safe_to_repeat();
+    match body {
+        Some(body) => request.json(body),
+        None => request,
     }
 }
 

@@ -39,7 +39,10 @@ async fn a_list_is_asked_for_page_by_page_with_its_parameters() {
         ("team_ids[]".to_owned(), "T2".to_owned()),
     ];
 
-    let page = client.list("services", &query, 200, true).await.unwrap();
+    let page = client
+        .list("services", &query, 200, true, None)
+        .await
+        .unwrap();
     assert_eq!(
         page,
         ListPage {
@@ -48,7 +51,13 @@ async fn a_list_is_asked_for_page_by_page_with_its_parameters() {
             total: Some(1_234)
         }
     );
-    assert!(!client.list("services", &[], 0, false).await.unwrap().more);
+    assert!(
+        !client
+            .list("services", &[], 0, false, None)
+            .await
+            .unwrap()
+            .more
+    );
 
     let received = server.received();
     assert_eq!(
@@ -68,7 +77,7 @@ async fn an_oauth_token_is_sent_as_such() {
     let server = Server::answering([services(false)]).await;
     let token = Credential::Fixed(SecretString::from("pdus+hunter2"));
     client_with(&server, token)
-        .list("services", &[], 0, false)
+        .list("services", &[], 0, false, None)
         .await
         .unwrap();
     assert_eq!(
@@ -96,7 +105,10 @@ async fn the_objects_are_found_also_under_a_key_that_is_not_the_endpoints() {
     ];
     for (endpoint, body) in table {
         let server = Server::answering([Answer::json(&body)]).await;
-        let page = client(&server).list(endpoint, &[], 0, false).await.unwrap();
+        let page = client(&server)
+            .list(endpoint, &[], 0, false, None)
+            .await
+            .unwrap();
         assert_eq!(page.objects.len(), 1, "{endpoint}");
         assert!(
             server.received()[0]
@@ -138,7 +150,7 @@ async fn a_page_from_which_the_rest_of_the_list_cannot_be_told_is_an_error() {
     for (body, problem) in table {
         let server = Server::answering([Answer::json(&body)]).await;
         let error = client(&server)
-            .list("services", &[], 0, false)
+            .list("services", &[], 0, false, None)
             .await
             .unwrap_err();
         assert!(matches!(error, ApiError::Malformed { .. }), "{error}");
@@ -151,7 +163,7 @@ async fn a_list_that_does_not_exist_is_an_error() {
     let body = json!({"error": {"message": "Not Found", "code": 2100}});
     let server = Server::answering([Answer::status(404).body(body.to_string())]).await;
     let error = client(&server)
-        .list("service", &[], 0, false)
+        .list("service", &[], 0, false, None)
         .await
         .unwrap_err();
     assert!(error.is_not_found());
@@ -167,7 +179,7 @@ async fn a_wrong_token_fails_at_once_with_a_hint() {
     let body = json!({"error": {"message": "Invalid token hunter2", "code": 2006}});
     let server = Server::answering([Answer::status(401).body(body.to_string())]).await;
     let error = client(&server)
-        .list("services", &[], 0, false)
+        .list("services", &[], 0, false, None)
         .await
         .unwrap_err();
     assert!(error.hint().unwrap().contains("TOKEN"));
@@ -198,7 +210,7 @@ async fn a_token_file_is_read_again_when_it_changed_and_when_its_token_is_refuse
     let path = directory.path().join("token");
     write_later(&path, "first\n", 1_000);
     let client = client_with(&server, Credential::File(path.clone()));
-    let list = async || client.list("services", &[], 0, false).await;
+    let list = async || client.list("services", &[], 0, false, None).await;
 
     assert_eq!(list().await.unwrap_err().status(), Some(401));
     assert_eq!(server.count(), 1, "the same token is not tried twice");

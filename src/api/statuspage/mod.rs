@@ -10,6 +10,8 @@
 mod subscribers;
 mod writing;
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -18,6 +20,7 @@ use url::Url;
 use super::credential::{CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
+use crate::excerpt::Excerpt;
 use crate::http::{
     BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
 };
@@ -93,23 +96,43 @@ impl StatuspageClient {
 
     /// The status pages that the key can see.
     pub async fn pages(&self, page: u32) -> Result<Vec<Value>, ApiError> {
-        self.list(&["pages"], "per_page", page).await
+        self.list(&["pages"], "per_page", page, None).await
     }
 
-    pub async fn component_groups(&self, page_id: &str, page: u32) -> Result<Vec<Value>, ApiError> {
-        self.list(&["pages", page_id, "component-groups"], "per_page", page)
-            .await
+    pub async fn component_groups(
+        &self,
+        page_id: &str,
+        page: u32,
+        keep: Option<Arc<Excerpt>>,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.list(
+            &["pages", page_id, "component-groups"],
+            "per_page",
+            page,
+            keep,
+        )
+        .await
     }
 
     /// Components, with the groups among them (`group: true`).
-    pub async fn components(&self, page_id: &str, page: u32) -> Result<Vec<Value>, ApiError> {
-        self.list(&["pages", page_id, "components"], "per_page", page)
+    pub async fn components(
+        &self,
+        page_id: &str,
+        page: u32,
+        keep: Option<Arc<Excerpt>>,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.list(&["pages", page_id, "components"], "per_page", page, keep)
             .await
     }
 
     /// Incidents and maintenances, with their updates.
-    pub async fn incidents(&self, page_id: &str, page: u32) -> Result<Vec<Value>, ApiError> {
-        self.list(&["pages", page_id, "incidents"], "limit", page)
+    pub async fn incidents(
+        &self,
+        page_id: &str,
+        page: u32,
+        keep: Option<Arc<Excerpt>>,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.list(&["pages", page_id, "incidents"], "limit", page, keep)
             .await
     }
 
@@ -121,7 +144,7 @@ impl StatuspageClient {
         page: u32,
     ) -> Result<Vec<Value>, ApiError> {
         let path = ["pages", page_id, "incidents", "unresolved"];
-        self.list(&path, "per_page", page).await
+        self.list(&path, "per_page", page, None).await
     }
 
     /// Maintenances that are going on.
@@ -131,7 +154,7 @@ impl StatuspageClient {
         page: u32,
     ) -> Result<Vec<Value>, ApiError> {
         let path = ["pages", page_id, "incidents", "active_maintenance"];
-        self.list(&path, "per_page", page).await
+        self.list(&path, "per_page", page, None).await
     }
 
     /// One status page; none if there is no such page.
@@ -175,12 +198,20 @@ impl StatuspageClient {
         object(reply, what).map(Some)
     }
 
-    async fn list(&self, path: &[&str], size: &str, page: u32) -> Result<Vec<Value>, ApiError> {
+    /// `keep`: what of the answer to keep, if not all.
+    async fn list(
+        &self,
+        path: &[&str],
+        size: &str,
+        page: u32,
+        keep: Option<Arc<Excerpt>>,
+    ) -> Result<Vec<Value>, ApiError> {
         let mut url = self.url(path);
         url.query_pairs_mut()
             .append_pair("page", &page.to_string())
             .append_pair(size, &PAGE_SIZE.to_string());
-        let reply = self.get(url, &self.policy, |_| false).await?;
+        let request = || Request::new(Method::GET, url.clone(), &self.policy).excerpt(keep.clone());
+        let reply = self.send(request, |_| false).await?;
         match reply.body {
             Some(Value::Array(objects)) if objects.iter().all(Value::is_object) => Ok(objects),
             ref other => {
@@ -207,7 +238,15 @@ impl StatuspageClient {
         policy: &RetryPolicy,
         accepted: fn(&Reply) -> bool,
     ) -> Result<Reply, ApiError> {
-        let request = || Request::new(Method::GET, url.clone(), policy);
+        self.send(|| Request::new(Method::GET, url.clone(), policy), accepted)
+            .await
+    }
+
+    async fn send<'policy>(
+        &self,
+        request: impl Fn() -> Request<'policy>,
+        accepted: fn(&Reply) -> bool,
+    ) -> Result<Reply, ApiError> {
         let (reply, key) = self.key.send(&self.http, request).await?;
         if reply.is_success() || accepted(&reply) {
             return Ok(reply);

@@ -32,9 +32,9 @@ async fn every_list_is_asked_for_with_the_key_and_the_largest_page() {
     let client = client(&server);
 
     assert_eq!(client.pages(1).await.unwrap(), [json!({"id": "p1"})]);
-    client.component_groups("p/1", 2).await.unwrap();
-    client.components("p1", 3).await.unwrap();
-    client.incidents("p1", 4).await.unwrap();
+    client.component_groups("p/1", 2, None).await.unwrap();
+    client.components("p1", 3, None).await.unwrap();
+    client.incidents("p1", 4, None).await.unwrap();
     client.unresolved_incidents("p1", 5).await.unwrap();
     client.active_maintenances("p1", 6).await.unwrap();
 
@@ -118,7 +118,7 @@ async fn a_list_that_is_no_array_of_objects_is_an_error() {
     ];
     for (body, problem) in table {
         let server = Server::answering([Answer::json(&body)]).await;
-        let error = client(&server).incidents("p1", 1).await.unwrap_err();
+        let error = client(&server).incidents("p1", 1, None).await.unwrap_err();
         assert!(matches!(error, ApiError::Malformed { .. }), "{error}");
         assert!(error.to_string().ends_with(problem), "{error}");
     }

@@ -14,7 +14,7 @@ use crate::api::PortClient;
 use crate::http::LastAnswer;
 use crate::resource_config::ResourceConfig;
 use crate::settings::{RateLimits, SourceName};
-use crate::source::{Dataset, Pages, SourceError};
+use crate::source::{Dataset, Detail, Pages, SourceError};
 
 /// How long the first page of a list is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub(super) async fn credentials(accounts: &[Labelled]) -> (Vec<Finding>, Vec<Lab
 pub(super) async fn access(accounts: &[Labelled], configs: &[Arc<ResourceConfig>]) -> Vec<Finding> {
     let now = Timestamp::now();
     let looks = accounts.iter().map(async |(label, source)| {
-        let datasets = source.datasets(configs, now);
+        let datasets = source.datasets(configs, now, Detail::Whole);
         let looks = datasets.into_iter().map(async |dataset| {
             let name = dataset.name().to_owned();
             (name, timeout(PATIENCE, first_page(dataset)).await)

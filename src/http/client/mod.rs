@@ -23,6 +23,7 @@ use super::headers::is_daily_quota_spent;
 use super::last_answer::Memory;
 use super::retry::{Decision, Failed, Outcome, RetryPolicy, decide};
 use super::{LastAnswer, Pacer, RateHeaders, SafeUrl, Slot};
+use crate::excerpt::Excerpt;
 use crate::settings::OutboundSettings;
 use crate::telemetry::metrics::{self, ApiOutcome};
 
@@ -59,6 +60,7 @@ pub struct Request<'policy> {
     body: Option<Bytes>,
     repeatable: bool,
     expect: Expect,
+    excerpt: Option<Arc<Excerpt>>,
     policy: &'policy RetryPolicy,
 }
 
@@ -73,6 +75,7 @@ impl<'policy> Request<'policy> {
             body: None,
             repeatable,
             expect: Expect::Json,
+            excerpt: None,
             policy,
         }
     }
@@ -102,6 +105,20 @@ impl<'policy> Request<'policy> {
     pub fn expect(mut self, expect: Expect) -> Self {
         self.expect = expect;
         self
+    }
+
+    /// Keeps only this of what a 2xx brings.
+    #[must_use]
+    pub fn excerpt(mut self, excerpt: Option<Arc<Excerpt>>) -> Self {
+        self.excerpt = excerpt;
+        self
+    }
+
+    fn parse(&self, body: &[u8]) -> serde_json::Result<Value> {
+        match &self.excerpt {
+            Some(excerpt) => excerpt.read(body),
+            None => serde_json::from_slice(body),
+        }
     }
 
     fn call(&self, attempts: u32) -> Call {
@@ -279,7 +296,7 @@ impl HttpClient {
                 .observe(self.rate_headers.announced(response.headers()));
             self.memory.take(self.rate_headers, response.headers());
             let (body, damaged) = if (200..300).contains(&status) {
-                let body = self.read_success(&mut response, request.expect).await?;
+                let body = self.read_success(&mut response, request).await?;
                 (body, false)
             } else {
                 read_refusal(&mut response).await
@@ -303,14 +320,14 @@ impl HttpClient {
     async fn read_success(
         &self,
         response: &mut reqwest::Response,
-        expect: Expect,
+        request: &Request<'_>,
     ) -> Result<Option<Value>, Failure> {
-        if expect == Expect::Success {
+        if request.expect == Expect::Success {
             return Ok(read_leniently(response, self.body_cap).await);
         }
         let status = response.status().as_u16();
         let problem = match body::read(response, self.body_cap).await {
-            Ok(body) => match serde_json::from_slice(&body) {
+            Ok(body) => match request.parse(&body) {
                 Ok(value) => return Ok(Some(value)),
                 Err(error) if error.is_eof() && !body.is_empty() => BodyProblem::CutShort,
                 Err(_) => BodyProblem::NotJson,

@@ -16,6 +16,7 @@ mod calls;
 mod flow;
 mod origin;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jaq_core::load::parse::Term;
@@ -56,6 +57,17 @@ impl Reads {
     pub(super) fn paths(&self) -> impl Iterator<Item = &[Key]> {
         let whole = self.whole.iter().map(|origin| origin.path.as_slice());
         whole.chain(self.glanced.iter().map(Vec::as_slice))
+    }
+
+    /// The same, as others speak of paths.
+    pub(super) fn steps(&self) -> Vec<Vec<Step>> {
+        let step = |key: &Key| match key {
+            Key::Named(name) => Step::Key(Cow::Owned(name.clone())),
+            Key::Any => Step::Each,
+        };
+        self.paths()
+            .map(|path| path.iter().map(step).collect())
+            .collect()
     }
 }
 

@@ -4,6 +4,7 @@ mod conformance;
 mod limits;
 mod messages;
 mod reading;
+mod simple;
 mod soundness;
 
 use serde_json::Value;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::excerpt::Excerpt;
 
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -189,9 +190,24 @@ fn outcome(filter: &Filter, input: &Value, limits: &Limits) -> Option<Result<Opt
         output.transpose()
     });
     match output {
-        Ok(output) => Some(Ok(output)),
+        Ok(output) => Some(Ok(output.map(without_order))),
         Err(RunError::Failed(_)) => Some(Err(())),
         Err(RunError::Limit(_)) => None,
+    }
+}
+
+/// The value, in which texts that are JSON are what they say: in which order keys were
+/// put in shows in a text, and is nothing that is read.
+fn without_order(value: Value) -> Value {
+    match value {
+        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        Value::Array(items) => items.into_iter().map(without_order).collect(),
+        Value::Object(entries) => {
+            let entries = entries.into_iter();
+            let entries = entries.map(|(key, value)| (key, without_order(value)));
+            Value::Object(entries.collect())
+        }
+        other => other,
     }
 }
 
@@ -222,6 +238,25 @@ proptest! {
                 }
             }
             None
+        });
+        prop_assert_eq!(differing.unwrap(), None, "{}", text);
+    }
+    #[test]
+    fn what_is_read_is_enough(
+        text in expression(),
+        inputs in prop::collection::vec(object(value()), 3),
+    ) {
+        let limits = Limits { steps: 2_000, ..Limits::default() };
+        let filter = Jq::new(BTreeMap::new(), limits.clone()).compile(&text);
+        let filter = filter.map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
+        let excerpt = Excerpt::of(filter.reads());
+        let differing = on_large_stack_blocking(|| {
+            inputs.iter().find_map(|input| {
+                let read = excerpt.taken_from(input);
+                let (before, after) = (outcome(&filter, input, &limits), outcome(&filter, &read, &limits));
+                let differs = before.is_some() && after.is_some() && before != after;
+                differs.then(|| format!("{input}: {before:?}; of {read}: {after:?}"))
+            })
         });
         prop_assert_eq!(differing.unwrap(), None, "{}", text);
     }

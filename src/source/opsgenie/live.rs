@@ -28,6 +28,7 @@ use crate::mapping::{Column, Consumer, RawBatch};
 use crate::resource_config::{Kind, OpsgenieKind, OpsgenieSearch, ResourceConfig};
 use crate::source::SourceError;
 use crate::source::live::{Live, LiveView, Presence, Standing, bare, described, shown};
+use crate::source::reading::Reading;
 use crate::source::said::Said;
 
 /// What only the single alert has.
@@ -131,7 +132,15 @@ impl Opsgenie {
         }
         let mut teams: Vec<Value> = Vec::new();
         let request = Request::whole(OpsgenieList::Teams);
-        match listing::run(&self.client, &request, Worth::Enrichment, &mut teams).await {
+        match listing::run(
+            &self.client,
+            &request,
+            Worth::Enrichment,
+            &Reading::whole(),
+            &mut teams,
+        )
+        .await
+        {
             Ok(()) => Teams::of(&teams),
             Err(error) => {
                 if self.incidents.said.is_news("teams") {

@@ -30,8 +30,10 @@ pub(super) use self::live::remains;
 use self::query::Request;
 pub(super) use self::select::may_list;
 use super::live::Live;
-use super::{Dataset, Pages, Source, SourceError};
+use super::reading::{self, Reading};
+use super::{Dataset, Detail, Pages, Source, SourceError};
 use crate::api::{ApiError, OpsgenieClient, OpsgenieList, PAGE_SIZE, Worth};
+use crate::excerpt::To;
 use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::Consumer;
@@ -74,7 +76,12 @@ impl Source for Opsgenie {
         self.client.last_answer()
     }
 
-    fn datasets(&self, configs: &[Arc<ResourceConfig>], _now: Timestamp) -> Vec<Dataset> {
+    fn datasets(
+        &self,
+        configs: &[Arc<ResourceConfig>],
+        _now: Timestamp,
+        detail: Detail,
+    ) -> Vec<Dataset> {
         let groups = groups(configs);
         let needed_whole = |list| {
             let mut wanted = groups.iter().flat_map(|group| &group.wanted);
@@ -109,9 +116,11 @@ impl Source for Opsgenie {
                 let is_kept = request.query.is_empty() && kept.contains(&request.list);
                 let enricher = Arc::clone(&enricher);
                 let client = Arc::clone(&self.client);
+                let reading = reading(detail, &consumers);
                 Dataset::new(
                     format!("opsgenie {request}"),
                     vec![consumers],
+                    reading.clone(),
                     move |pages| async move {
                         let mut page = Page {
                             enricher: &enricher,
@@ -128,7 +137,8 @@ impl Source for Opsgenie {
                                 Ok(())
                             }
                             None => {
-                                listing::run(&client, &request, Worth::Listing, &mut page).await
+                                listing::run(&client, &request, Worth::Listing, &reading, &mut page)
+                                    .await
                             }
                         }
                     },
@@ -154,8 +164,24 @@ pub(super) async fn open(
 ) -> Result<Vec<Value>, SourceError> {
     let mut objects = Vec::new();
     let request = Request::open(list);
-    listing::run(client, &request, Worth::Listing, &mut objects).await?;
+    listing::run(
+        client,
+        &request,
+        Worth::Listing,
+        &Reading::whole(),
+        &mut objects,
+    )
+    .await?;
     Ok(objects)
+}
+
+/// What the consumers read of each object, and what the program itself does: to tell
+/// objects apart, and to find what is set beside them.
+fn reading(detail: Detail, consumers: &[Consumer]) -> Reading {
+    const OWN: [&str; 3] = ["id", "teamId", "impactedServices"];
+    // An object whose list is under `data`.
+    let own = OWN.map(|key| vec![To::Key(key)]);
+    Reading::of(detail, 2, reading::paths(consumers).chain(own))
 }
 
 /// Resource configs that one listing serves.

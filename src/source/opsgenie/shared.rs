@@ -18,6 +18,7 @@ use super::query::Request;
 use crate::api::{ApiError, OpsgenieClient, OpsgenieList, Worth};
 use crate::source::SourceError;
 use crate::source::patience::Patience;
+use crate::source::reading::Reading;
 
 /// Requests for one object each that are under way at a time.
 pub(super) const AT_A_TIME: usize = 8;
@@ -45,9 +46,15 @@ impl Kept {
     pub(super) async fn get(&self, client: &OpsgenieClient) -> Listed {
         let fetch = async || {
             let mut objects = Vec::new();
-            listing::run(client, &self.request, self.worth, &mut objects)
-                .await
-                .map_err(Arc::new)?;
+            listing::run(
+                client,
+                &self.request,
+                self.worth,
+                &Reading::whole(),
+                &mut objects,
+            )
+            .await
+            .map_err(Arc::new)?;
             Ok(Arc::new(objects))
         };
         self.objects.get_or_init(fetch).await.clone()

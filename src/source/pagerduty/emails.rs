@@ -13,6 +13,7 @@ use super::listing::{self, Receiver};
 use super::query::Request;
 use crate::api::PagerdutyClient;
 use crate::source::SourceError;
+use crate::source::reading::Reading;
 
 type Addresses = Arc<HashMap<String, Value>>;
 
@@ -74,9 +75,14 @@ impl Emails {
             Self::Own(own) => own
                 .get_or_init(async || {
                     let mut emails = EmailsByUser::default();
-                    listing::run(client, &Request::plain("users"), &mut emails)
-                        .await
-                        .map_err(Arc::new)?;
+                    listing::run(
+                        client,
+                        &Request::plain("users"),
+                        &Reading::whole(),
+                        &mut emails,
+                    )
+                    .await
+                    .map_err(Arc::new)?;
                     Ok(Arc::new(emails.0))
                 })
                 .await

@@ -31,6 +31,7 @@ use crate::mapping::{Column, RawBatch};
 use crate::resource_config::{PagerdutyKind, ResourceConfig};
 use crate::source::SourceError;
 use crate::source::patience::Patience;
+use crate::source::reading::Reading;
 use crate::source::said::Said;
 
 const ONCALL_USER: &str = "__oncall_user";
@@ -466,7 +467,7 @@ async fn fetch_oncalls(
     // A policy that nobody is on call for has an empty list, not none.
     let empty = policies.into_iter().map(|id| (id, Vec::new())).collect();
     let mut oncalls = OncallsByPolicy(empty);
-    listing::run(&client, &request, &mut oncalls)
+    listing::run(&client, &request, &Reading::whole(), &mut oncalls)
         .await
         .map_err(Arc::new)?;
     Ok(Arc::new(oncalls))

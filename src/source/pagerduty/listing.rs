@@ -16,6 +16,7 @@ use super::query::{Part, Range, Request, days_from, utc};
 use crate::api::PagerdutyClient;
 use crate::api::{ListPage, PAGE_SIZE};
 use crate::source::SourceError;
+use crate::source::reading::Reading;
 use crate::source::seen::Seen;
 
 /// `offset + limit` may not exceed this.
@@ -52,12 +53,14 @@ impl Receiver for Vec<Value> {
 pub(super) async fn run(
     client: &PagerdutyClient,
     request: &Request,
+    reading: &Reading,
     receiver: &mut impl Receiver,
 ) -> Result<(), SourceError> {
     for part in &request.parts {
         let mut listing = Listing {
             client,
             request,
+            reading,
             part,
             seen: Seen::default(),
         };
@@ -69,6 +72,7 @@ pub(super) async fn run(
 struct Listing<'a> {
     client: &'a PagerdutyClient,
     request: &'a Request,
+    reading: &'a Reading,
     part: &'a Part,
     seen: Seen,
 }
@@ -268,7 +272,13 @@ impl Listing<'_> {
             }
         }
         self.client
-            .list(&self.request.endpoint, &query, offset, with_total)
+            .list(
+                &self.request.endpoint,
+                &query,
+                offset,
+                with_total,
+                self.reading.next(),
+            )
             .await
             .map_err(|source| SourceError::List {
                 what: format!("{} from offset {offset}", self.request),

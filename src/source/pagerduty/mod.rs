@@ -28,9 +28,11 @@ use self::listing::Receiver;
 pub(super) use self::live::{may_list, remains};
 use self::query::Request;
 use super::live::Live;
+use super::reading::{self, Reading};
 use super::said::Said;
-use super::{Dataset, Pages, Source, SourceError};
+use super::{Dataset, Detail, Pages, Source, SourceError};
 use crate::api::{ApiError, PagerdutyClient};
+use crate::excerpt::To;
 use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::Consumer;
@@ -76,7 +78,12 @@ impl Source for Pagerduty {
         self.client.last_answer()
     }
 
-    fn datasets(&self, configs: &[Arc<ResourceConfig>], now: Timestamp) -> Vec<Dataset> {
+    fn datasets(
+        &self,
+        configs: &[Arc<ResourceConfig>],
+        now: Timestamp,
+        detail: Detail,
+    ) -> Vec<Dataset> {
         let mut groups = Vec::new();
         for config in configs {
             let Kind::Pagerduty(kind) = &config.kind else {
@@ -109,9 +116,11 @@ impl Source for Pagerduty {
                 } = group;
                 let enricher = Arc::clone(&enricher);
                 let client = Arc::clone(&self.client);
+                let reading = reading(&request, detail, &consumers);
                 Dataset::new(
                     format!("pagerduty {request}"),
                     vec![consumers],
+                    reading.clone(),
                     move |pages| async move {
                         let mut page = Page {
                             emails: is_users.then(|| enricher.share_emails()).flatten(),
@@ -119,7 +128,7 @@ impl Source for Pagerduty {
                             wanted: &wanted,
                             pages: &pages,
                         };
-                        listing::run(&client, &request, &mut page).await?;
+                        listing::run(&client, &request, &reading, &mut page).await?;
                         if let Some(emails) = page.emails {
                             emails.complete();
                         }
@@ -140,6 +149,34 @@ impl Source for Pagerduty {
     }
 }
 
+/// What the consumers read of each object, and what the program itself does: to tell
+/// objects apart, and to find what is set beside them.
+fn reading(request: &Request, detail: Detail, consumers: &[Consumer]) -> Reading {
+    use To::{Each, Key};
+    // What has no `id` is told apart by all that it holds.
+    const NAMED: [&str; 5] = [
+        "services",
+        "incidents",
+        "schedules",
+        "escalation_policies",
+        "users",
+    ];
+    if !NAMED.contains(&request.endpoint.as_str()) {
+        return Reading::whole();
+    }
+    let own = [
+        vec![Key("id")],
+        vec![Key("type")],
+        vec![Key("created_at")],
+        vec![Key("email")],
+        vec![Key("service"), Key("id")],
+        vec![Key("escalation_policy"), Key("id")],
+        vec![Key("users"), Each, Key("id")],
+    ];
+    // The list is under a key that is named like the endpoint, or otherwise.
+    Reading::of(detail, 2, reading::paths(consumers).chain(own))
+}
+
 /// All incidents with these statuses, whenever they began, each with what
 /// triggered it.
 pub(super) async fn incidents(
@@ -148,7 +185,7 @@ pub(super) async fn incidents(
 ) -> Result<Vec<Value>, SourceError> {
     let mut incidents = Vec::new();
     let request = Request::incidents_ever(statuses);
-    listing::run(client, &request, &mut incidents).await?;
+    listing::run(client, &request, &Reading::whole(), &mut incidents).await?;
     Ok(incidents)
 }
 

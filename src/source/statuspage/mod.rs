@@ -17,10 +17,12 @@ use tokio::sync::OnceCell;
 
 pub(super) use self::live::remains;
 use super::live::Live;
+use super::reading::{self, Reading};
 use super::seen::Seen;
-use super::{Dataset, Pages, Source, SourceError};
+use super::{Dataset, Detail, Pages, Source, SourceError};
 use crate::api::{ApiError, PAGE_SIZE, StatuspageClient};
 use crate::causes::one_line;
+use crate::excerpt::To;
 use crate::http::LastAnswer;
 use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
@@ -68,7 +70,12 @@ impl Source for Statuspage {
         self.client.last_answer()
     }
 
-    fn datasets(&self, configs: &[Arc<ResourceConfig>], _now: Timestamp) -> Vec<Dataset> {
+    fn datasets(
+        &self,
+        configs: &[Arc<ResourceConfig>],
+        _now: Timestamp,
+        detail: Detail,
+    ) -> Vec<Dataset> {
         let consumers = |wanted: StatuspageKind| -> Vec<Consumer> {
             configs
                 .iter()
@@ -105,10 +112,12 @@ impl Source for Statuspage {
                     return None;
                 }
                 let listing = Arc::clone(&listing);
+                let reading = reading(collection, detail, &views);
                 Some(Dataset::new(
                     format!("statuspage {}", collection.name()),
                     views,
-                    move |pages| async move { listing.run(collection, &pages).await },
+                    reading.clone(),
+                    move |pages| async move { listing.run(collection, &reading, &pages).await },
                 ))
             })
             .collect()
@@ -123,6 +132,22 @@ impl Source for Statuspage {
         self.fetch_live(subject, configs).boxed()
     }
 }
+
+/// What the consumers read of each object. The list of status pages is kept whole, for
+/// it is shared.
+fn reading(collection: Collection, detail: Detail, views: &[Vec<Consumer>]) -> Reading {
+    if let Collection::Pages = collection {
+        return Reading::whole();
+    }
+    let mut paths = vec![vec![To::Key("id")]];
+    for (consumers, inside) in views.iter().zip([&[][..], &UPDATES[..]]) {
+        paths.extend(reading::paths(consumers).map(|path| [inside, &path].concat()));
+    }
+    Reading::of(detail, 1, paths)
+}
+
+/// Where an incident holds its updates.
+const UPDATES: [To<'static>; 2] = [To::Key("incident_updates"), To::Each];
 
 /// What is listed of a status page.
 #[derive(Clone, Copy)]
@@ -161,13 +186,18 @@ struct Listing {
 }
 
 impl Listing {
-    async fn run(&self, collection: Collection, pages: &Pages) -> Result<(), SourceError> {
+    async fn run(
+        &self,
+        collection: Collection,
+        reading: &Reading,
+        pages: &Pages,
+    ) -> Result<(), SourceError> {
         if let Collection::Pages = collection {
             return self.status_pages(pages).await;
         }
         let mut refused = None;
         for page_id in self.page_ids().await? {
-            match self.below(collection, &page_id, pages).await {
+            match self.below(collection, &page_id, reading, pages).await {
                 Ok(()) => {}
                 // A verdict on this page, which says nothing about the others.
                 Err(error) if is_refused(&error) => {
@@ -189,9 +219,10 @@ impl Listing {
         &self,
         collection: Collection,
         page_id: &str,
+        reading: &Reading,
         pages: &Pages,
     ) -> Result<(), SourceError> {
-        let mut turn = Turn::new(&self.client, collection, page_id);
+        let mut turn = Turn::new(&self.client, collection, page_id, reading.clone());
         loop {
             let asked = Timestamp::now();
             let Some(objects) = turn.next().await? else {
@@ -285,6 +316,7 @@ pub(super) struct Turn<'a> {
     client: &'a StatuspageClient,
     collection: Collection,
     page_id: &'a str,
+    reading: Reading,
     number: u32,
     seen: Seen,
     has_ended: bool,
@@ -295,11 +327,13 @@ impl<'a> Turn<'a> {
         client: &'a StatuspageClient,
         collection: Collection,
         page_id: &'a str,
+        reading: Reading,
     ) -> Self {
         Self {
             client,
             collection,
             page_id,
+            reading,
             number: 0,
             seen: Seen::default(),
             has_ended: false,
@@ -334,11 +368,12 @@ impl<'a> Turn<'a> {
 
     async fn page(&self, number: u32) -> Result<Vec<Value>, ApiError> {
         let (client, page_id) = (self.client, self.page_id);
+        let keep = self.reading.next();
         match self.collection {
             Collection::Pages => client.pages(number).await,
-            Collection::ComponentGroups => client.component_groups(page_id, number).await,
-            Collection::Components => client.components(page_id, number).await,
-            Collection::Incidents => client.incidents(page_id, number).await,
+            Collection::ComponentGroups => client.component_groups(page_id, number, keep).await,
+            Collection::Components => client.components(page_id, number, keep).await,
+            Collection::Incidents => client.incidents(page_id, number, keep).await,
             Collection::Unresolved => client.unresolved_incidents(page_id, number).await,
             Collection::ActiveMaintenances => client.active_maintenances(page_id, number).await,
         }

@@ -20,6 +20,7 @@
 
 use serde_json::Value;
 
+use super::reading::Reading;
 use super::statuspage::{Collection, Turn, id};
 use super::{SourceError, opsgenie, pagerduty, statuspage};
 use crate::api::{OpsgenieClient, OpsgenieList, PagerdutyClient, StatuspageClient};
@@ -95,7 +96,7 @@ pub async fn statuspage_newest_incidents(
     page_id: &str,
 ) -> Result<Vec<Value>, SourceError> {
     let what = || what(Collection::Incidents, page_id);
-    let incidents = client.incidents(page_id, 1).await;
+    let incidents = client.incidents(page_id, 1, None).await;
     let incidents = incidents.map_err(|source| SourceError::List {
         what: what(),
         source,
@@ -137,7 +138,7 @@ async fn turn(
     collection: Collection,
     page_id: &str,
 ) -> Result<(Vec<Value>, u32), SourceError> {
-    let mut turn = Turn::new(client, collection, page_id);
+    let mut turn = Turn::new(client, collection, page_id, Reading::whole());
     let mut all = Vec::new();
     while let Some(mut objects) = turn.next().await? {
         all.append(&mut objects);

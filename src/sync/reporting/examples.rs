@@ -18,7 +18,7 @@ use crate::mapping::{Consumer, RawBatch};
 use crate::telemetry::{self, Masker};
 
 /// Objects of each resource config.
-const WANTED: usize = 5;
+pub(super) const WANTED: usize = 5;
 
 /// Batches that wait to be sent.
 const WAITING: usize = 16;

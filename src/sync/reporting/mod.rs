@@ -149,6 +149,11 @@ impl Reporter {
         self.0.kinds.kind_began(config);
     }
 
+    /// How many raw objects of each kind are wanted as they are.
+    pub(super) fn wanted_examples(&self) -> usize {
+        self.0.examples.as_ref().map_or(0, |_| examples::WANTED)
+    }
+
     /// Raw objects of a kind, as they were read. Called for every page, so it
     /// must be cheap once it has seen enough.
     pub(super) fn raw_objects(&self, consumer: &Consumer, batch: &RawBatch) {

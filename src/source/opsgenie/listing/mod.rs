@@ -22,6 +22,7 @@ use crate::api::{
     ApiError, OpsgenieClient, OpsgenieList, OpsgeniePage, OpsgenieQuery, PAGE_SIZE, Worth,
 };
 use crate::source::SourceError;
+use crate::source::reading::Reading;
 use crate::source::seen::Seen;
 
 /// Objects a page, as offsets count.
@@ -50,12 +51,14 @@ pub(super) async fn run(
     client: &OpsgenieClient,
     request: &Request,
     worth: Worth,
+    reading: &Reading,
     receiver: &mut impl Receiver,
 ) -> Result<(), SourceError> {
     let mut listing = Listing {
         client,
         request,
         worth,
+        reading,
         seen: Seen::default(),
     };
     match listing.pages(&request.query, None, receiver).await? {
@@ -69,6 +72,7 @@ struct Listing<'a> {
     client: &'a OpsgenieClient,
     request: &'a Request,
     worth: Worth,
+    reading: &'a Reading,
     /// Everything that was delivered.
     seen: Seen,
 }
@@ -185,7 +189,7 @@ impl Listing<'_> {
                 let Some(next) = page.next else { break };
                 page = self
                     .client
-                    .next_page(self.request.list, &next, self.worth)
+                    .next_page(self.request.list, &next, self.worth, self.reading.next())
                     .await
                     .map_err(|source| self.failed(offset, source))?;
                 // Following either could go on for ever.
@@ -231,7 +235,13 @@ impl Listing<'_> {
 
     async fn page(&self, query: &OpsgenieQuery, offset: u32) -> Result<OpsgeniePage, SourceError> {
         self.client
-            .page(self.request.list, query, offset, self.worth)
+            .page(
+                self.request.list,
+                query,
+                offset,
+                self.worth,
+                self.reading.next(),
+            )
             .await
             .map_err(|source| self.failed(offset, source))
     }

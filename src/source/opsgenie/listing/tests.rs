@@ -86,7 +86,14 @@ fn client(server: &Server) -> OpsgenieClient {
 async fn list(server: &Server, list: OpsgenieList) -> Result<Vec<Value>, SourceError> {
     let mut objects = Vec::new();
     let request = Request::whole(list);
-    run(&client(server), &request, Worth::Listing, &mut objects).await?;
+    run(
+        &client(server),
+        &request,
+        Worth::Listing,
+        &Reading::whole(),
+        &mut objects,
+    )
+    .await?;
     Ok(objects)
 }
 
