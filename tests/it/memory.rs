@@ -21,7 +21,7 @@ use crate::program::{small_sandbox, with};
 use crate::running::Running;
 
 /// Pages after which memory is measured first: everything has its size by then.
-const PAGES: usize = 100;
+const PAGES: usize = 50;
 
 /// How many times as many there are when it is measured again.
 const TIMES: usize = 4;
@@ -38,7 +38,7 @@ const BYTES_AN_OBJECT: usize = 200;
 
 /// What an allocator may take more of at one time than at another: the pages that
 /// are on their way, and what it has not given back yet.
-const SLACK: usize = 12 * 1024 * 1024;
+const SLACK: usize = 8 * 1024 * 1024;
 
 /// A vendor whose list never ends.
 #[derive(Clone)]
