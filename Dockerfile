@@ -30,7 +30,8 @@ RUN apt-get update \
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it benches \
     && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs tests/it/main.rs benches/mapping.rs benches/webhooks.rs benches/workloads.rs \
+    && touch src/lib.rs tests/it/main.rs benches/comparison.rs benches/jq.rs benches/mapping.rs \
+        benches/webhooks.rs benches/workloads.rs \
     && cargo build --release --locked --features kafka
 
 # COPY keeps the files' times, and Cargo goes by them: without the touch it may

@@ -16,6 +16,7 @@
 //! looked up in groups as they come; where it does not answer, all are written.
 
 use std::collections::{BTreeSet, HashMap};
+use std::error::Error;
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 use super::comparison::{Digests, Plan};
 use super::digest::Shape;
 use super::ledger::{Fingerprint, Fingerprints};
+use super::paging::{Cursor, ListingError};
 use crate::api::{ApiError, PortClient};
 use crate::causes::one_line;
 use crate::mapping::Entity;
@@ -35,6 +37,9 @@ use crate::resource_config::MappedFields;
 
 /// Pages of current entities in memory at a time: each is some megabytes.
 const PAGES_AT_A_TIME: usize = 2;
+
+/// Pages of a thousand entities of one blueprint: more than Port holds for anybody.
+const MOST_PAGES: usize = 10_000;
 
 /// Entities that one lookup names, as the original does.
 const LOOKUP: usize = 50;
@@ -219,6 +224,7 @@ impl Current {
             pages: Arc::clone(&self.pages),
             is_late: self.is_late,
             blueprint: blueprint.to_owned(),
+            most_pages: MOST_PAGES,
         };
         self.reading.push(reading.run().boxed());
     }
@@ -295,6 +301,7 @@ struct Reading {
     pages: Arc<Semaphore>,
     is_late: bool,
     blueprint: String,
+    most_pages: usize,
 }
 
 impl Reading {
@@ -340,15 +347,15 @@ impl Reading {
         known
     }
 
-    async fn read_entities(&self, plan: &Plan, digests: &mut Digests) -> Result<(), ApiError> {
+    async fn read_entities(&self, plan: &Plan, digests: &mut Digests) -> Result<(), ListingError> {
         let hasher = self.fingerprints.hasher();
-        let mut from: Option<String> = None;
+        let mut cursor = Cursor::new(self.most_pages);
         loop {
             // Closed by nobody; without a permit the page is read all the same.
             let _page = self.pages.acquire().await;
             let page = self
                 .port
-                .entities_of_blueprint(&self.blueprint, &plan.shown, from.as_deref())
+                .entities_of_blueprint(&self.blueprint, &plan.shown, cursor.from())
                 .await?;
             let before = digests.len();
             for entity in &page.entities {
@@ -356,26 +363,102 @@ impl Reading {
             }
             // Cursors that lead in a circle would be followed for ever. What is
             // known by then is right; the rest is written.
-            if page.next.is_none() || digests.len() == before {
+            if digests.len() == before {
                 return Ok(());
             }
-            from = page.next;
+            match cursor.advance(page.next) {
+                Ok(true) => {}
+                Ok(false) | Err(ListingError::Circle) => return Ok(()),
+                Err(endless) => return Err(endless),
+            }
         }
     }
 }
 
 /// Whether Port has said that it will not do this, rather than that it cannot now.
-fn is_refused(error: &ApiError) -> bool {
+fn is_refused(error: &ListingError) -> bool {
+    let ListingError::Api(error) = error else {
+        return false;
+    };
     matches!(
         error.status(),
         Some(400 | 403 | 404 | 405 | 410 | 422 | 501)
     )
 }
 
-fn unreadable(blueprint: &str, error: &ApiError) {
+fn unreadable(blueprint: &str, error: &dyn Error) {
     tracing::warn!(
         blueprint = %blueprint,
         "Could not read the entities of `{blueprint}` from Port, so all that are mapped are written: {}",
         one_line(error)
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::testing::{Answer, Server, outbound};
+    use crate::settings::{IntegrationSettings, PortSettings};
+
+    fn port(server: &Server) -> PortClient {
+        let port = PortSettings {
+            base_url: server.url.clone(),
+            client_id: "client-id".to_owned(),
+            client_secret: SecretString::from("client-secret"),
+        };
+        let integration = IntegrationSettings {
+            identifier: "mine".to_owned(),
+            kind: "statuspage".to_owned(),
+            incremental_sync_enabled: false,
+            incremental_sync_interval: Duration::from_hours(1),
+        };
+        PortClient::new(&port, &integration, &outbound()).unwrap()
+    }
+
+    /// A Port that gives one page of new entities after the other, so many in all.
+    async fn pages(count: usize) -> Server {
+        let given = AtomicUsize::new(0);
+        Server::deciding(move |request| {
+            Answer::json(&match request.target.as_str() {
+                "/v1/auth/access_token" => json!({
+                    "ok": true, "accessToken": "t", "expiresIn": 10_800, "tokenType": "Bearer",
+                }),
+                "/v1/blueprints/thing" => json!({"ok": true, "blueprint": {"identifier": "thing"}}),
+                _ => {
+                    let page = given.fetch_add(1, Ordering::Relaxed);
+                    let next = (page + 1 < count).then(|| format!("after {page}"));
+                    json!({"ok": true, "entities": [{"identifier": format!("e{page}")}], "next": next})
+                }
+            })
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn entities_that_do_not_end_are_not_taken_for_all_that_there_are() {
+        for (count, state, known) in [(3, State::Whole, 3), (4, State::Blind, 0)] {
+            let server = pages(count).await;
+            let reading = Reading {
+                port: port(&server),
+                merge: true,
+                contributions: Arc::default(),
+                fingerprints: Fingerprints::default(),
+                pages: Arc::new(Semaphore::new(1)),
+                is_late: false,
+                blueprint: "thing".to_owned(),
+                most_pages: 3,
+            };
+
+            let (_, read) = reading.run().await;
+
+            assert_eq!(read.state, state, "{count} pages");
+            assert_eq!(read.digests.len(), known, "{count} pages");
+        }
+    }
 }

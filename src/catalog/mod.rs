@@ -8,6 +8,7 @@
 //! - `current` reads what Port holds, `comparison` and `digest` tell what differs.
 //! - `held` and `postponed` keep entities that may yet turn out the same, or that
 //!   lack a relation target; `order` sorts those so that targets come first.
+//! - `paging` follows Port's cursors, and not for ever.
 //! - `ledger` and [`MappedEntities`] remember what this resync mapped.
 //! - [`delete_stale()`] deletes what is left over, unless there is a reason not to.
 //! - [`Sink`] is where both write: Port, or a [`Draft`] that answers as Port would.
@@ -25,6 +26,7 @@ mod ledger;
 mod live;
 mod mapped;
 mod order;
+mod paging;
 mod postponed;
 mod prepare;
 mod recent;

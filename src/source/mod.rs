@@ -21,6 +21,7 @@ mod seen;
 mod statuspage;
 pub mod whole;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -41,6 +42,11 @@ pub use live::{Live, LiveView, Presence, Standing, concerns, described, remains}
 pub use opsgenie::Opsgenie;
 pub use pagerduty::Pagerduty;
 pub use statuspage::Statuspage;
+
+/// Objects of one dataset: more than anybody has. A listing that goes on beyond is
+/// taken for one that would never end; what is remembered of each object would fill
+/// memory at last.
+const MOST_OBJECTS: u64 = 10_000_000;
 
 /// An account of one of the systems whose objects go into the catalog.
 pub trait Source: Send + Sync {
@@ -151,9 +157,14 @@ impl Dataset {
     }
 
     /// Lists everything into `pages`. `Ok` means: to the end.
-    pub async fn list(self, mut pages: Pages) -> Result<(), SourceError> {
-        pages.reading = self.reading;
-        (self.list)(pages).await
+    pub async fn list(self, pages: Pages) -> Result<(), SourceError> {
+        let (what, reading) = (self.name, self.reading);
+        (self.list)(Pages {
+            what,
+            reading,
+            ..pages
+        })
+        .await
     }
 }
 
@@ -172,6 +183,11 @@ pub struct Pages {
     /// A listing asks for a page when it has handed over the one before.
     ready: Mutex<Timestamp>,
     reading: Reading,
+    /// The dataset, as errors name it.
+    what: String,
+    served: AtomicU64,
+    /// Objects that may come.
+    most: u64,
 }
 
 impl Pages {
@@ -182,6 +198,9 @@ impl Pages {
             sender,
             ready: Mutex::new(Timestamp::now()),
             reading: Reading::whole(),
+            what: String::new(),
+            served: AtomicU64::new(0),
+            most: MOST_OBJECTS,
         };
         (pages, receiver)
     }
@@ -200,6 +219,14 @@ impl Pages {
         batches: Vec<RawBatch>,
     ) -> Result<(), SourceError> {
         self.reading.handed_over(&batches);
+        let objects: usize = batches.iter().map(|batch| batch.objects.len()).sum();
+        let before = self.served.fetch_add(objects as u64, Ordering::Relaxed);
+        if before >= self.most {
+            return Err(SourceError::Endless {
+                what: self.what.clone(),
+                served: before,
+            });
+        }
         let page = Page { batches, asked };
         let sent = self.sender.send(page).await;
         *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();
@@ -248,6 +275,15 @@ pub enum SourceError {
         total: Option<u64>,
     },
 
+    /// There is always another page.
+    #[error("{what} did not end: {served} objects were served, and there were more")]
+    Endless {
+        /// The list.
+        what: String,
+        /// Objects that were served.
+        served: u64,
+    },
+
     /// What is listed moves faster than its pages can be turned.
     #[error("{what} changed each time its pages were turned, {turns} times in all")]
     Restless {
@@ -288,6 +324,9 @@ impl SourceError {
             Self::CutShort { .. } => Some(
                 "narrow the selector's `apiQueryParams` (teams, statuses, dates) so that fewer objects are asked for at once",
             ),
+            Self::Endless { .. } => Some(
+                "see what answers at the API's address: something in between may give the same pages under ever new names",
+            ),
             Self::Unseen { .. } => Some(
                 "correct OCEAN__INTEGRATION__CONFIG__STATUSPAGE_IDS, or give the key's owner access",
             ),
@@ -305,4 +344,41 @@ fn named(ids: &[String]) -> String {
     let pages = if ids.len() == 1 { "page" } else { "pages" };
     let quoted: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
     format!("the {pages} {}", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listing_that_does_not_end_is_broken_off() {
+        let dataset = Dataset::new("things".to_owned(), Vec::new(), |pages| async move {
+            loop {
+                let batch = RawBatch {
+                    objects: vec![json!({}); 100],
+                    ..RawBatch::default()
+                };
+                pages.send(vec![batch]).await?;
+            }
+        });
+        let (pages, mut received) = Pages::channel(1);
+        let listing = dataset.list(Pages { most: 250, ..pages });
+        let counting = async {
+            let mut count = 0;
+            while received.recv().await.is_some() {
+                count += 1;
+            }
+            count
+        };
+
+        let (listed, count) = tokio::join!(listing, counting);
+
+        assert_eq!(
+            listed.unwrap_err().to_string(),
+            "things did not end: 300 objects were served, and there were more"
+        );
+        assert_eq!(count, 3);
+    }
 }

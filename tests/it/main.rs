@@ -20,6 +20,9 @@ mod kills;
 mod listing;
 mod live;
 mod mapping_tools;
+// Reads the resident memory of a process where Linux shows it.
+#[cfg(target_os = "linux")]
+mod memory;
 mod messages;
 mod metrics;
 mod operator_commands;

@@ -185,6 +185,16 @@ impl Running {
         assert!(killed.await.unwrap().success());
     }
 
+    /// What it has in memory now.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let process = self.child.id().expect("the program has ended");
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        1024 * kibibytes.unwrap().parse::<usize>().unwrap()
+    }
+
     /// Whether it has come to its end, by itself or not.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

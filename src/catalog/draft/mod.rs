@@ -44,6 +44,10 @@ use crate::api::{
     RelatedEntity, UpsertOptions,
 };
 use crate::catalog::order;
+use crate::catalog::paging::Cursor;
+
+/// Pages of what may relate to one entity, a thousand each.
+const MOST_PAGES: usize = 100;
 
 /// Port's word for an entity that is not there.
 const NOT_FOUND: &str = "not_found";
@@ -222,10 +226,10 @@ impl Draft {
         let relating = self.state().relating_to(blueprint);
         for (other, relations) in relating {
             let relations: Vec<&str> = relations.iter().map(String::as_str).collect();
-            let mut from = None;
+            let mut cursor = Cursor::new(MOST_PAGES);
             loop {
                 let page = self
-                    .related_entities(&other, &relations, (blueprint, &of), from.as_deref())
+                    .related_entities(&other, &relations, (blueprint, &of), cursor.from())
                     .await?;
                 let dependent = page.entities.iter().find(|entity| {
                     let is_itself = other == blueprint && entity.identifier == identifier;
@@ -237,10 +241,19 @@ impl Draft {
                         problem: format!("`{other}/{}` relates to it", dependent.identifier),
                     });
                 }
-                if page.next.is_none() || page.next == from {
-                    break;
+                match cursor.advance(page.next) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // What cannot be found out is a reason to stay.
+                    Err(endless) => {
+                        return Err(ApiError::Foreseen {
+                            status: 409,
+                            problem: format!(
+                                "what of `{other}` relates to it is not known: {endless}"
+                            ),
+                        });
+                    }
                 }
-                from = page.next;
             }
         }
         self.state().remove(blueprint, identifier, None);
@@ -345,4 +358,61 @@ fn relates(entity: &RelatedEntity, relations: &[&str], identifier: &str) -> bool
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::testing::{Answer, Server, outbound};
+    use crate::settings::{IntegrationSettings, PortSettings};
+
+    #[tokio::test]
+    async fn an_entity_of_which_pages_without_end_may_depend_stays() {
+        let server = Server::deciding(|request| {
+            Answer::json(&match request.target.as_str() {
+                "/v1/auth/access_token" => json!({
+                    "ok": true, "accessToken": "t", "expiresIn": 10_800, "tokenType": "Bearer",
+                }),
+                "/v1/blueprints" => json!({"ok": true, "blueprints": [
+                    {"identifier": "part", "relations": {"of": {"target": "thing"}}},
+                ]}),
+                // Two pages, each of which says that the other one comes next.
+                _ => {
+                    let next = if request.json()["from"] == "a" {
+                        "b"
+                    } else {
+                        "a"
+                    };
+                    json!({"ok": true, "entities": [], "next": next})
+                }
+            })
+        })
+        .await;
+        let port = PortSettings {
+            base_url: server.url.clone(),
+            client_id: "client-id".to_owned(),
+            client_secret: SecretString::from("client-secret"),
+        };
+        let integration = IntegrationSettings {
+            identifier: "mine".to_owned(),
+            kind: "statuspage".to_owned(),
+            incremental_sync_enabled: false,
+            incremental_sync_interval: Duration::from_hours(1),
+        };
+        let port = PortClient::new(&port, &integration, &outbound()).unwrap();
+        let draft = Draft::new(port, false, &[]);
+
+        let error = draft.delete_entity("thing", "t1").await.unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "Port would answer 409: what of `part` relates to it is not known: \
+             Port gave the same page of a listing twice"
+        );
+    }
 }

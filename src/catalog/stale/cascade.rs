@@ -26,12 +26,12 @@ use std::collections::{HashMap, HashSet};
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 
-use super::paging::{Cursor, ListingError};
 use super::relations::Relations;
 use super::{AT_A_TIME, DeletionRules, Names, UNKNOWN_DEPENDENTS, Withheld, WithheldReason};
 use crate::api::RelatedEntity;
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
+use crate::catalog::paging::{Cursor, ListingError};
 use crate::catalog::recent::{EntityKey, RecentWrites};
 use crate::catalog::sink::Sink;
 use crate::causes::one_line;
@@ -76,7 +76,7 @@ impl<'a> Check<'a> {
                 self.suspect(blueprint, identifier, entity, &mut graph);
             }
         }
-        graph.room = graph.seen.len() + MOST_DEPENDENTS;
+        graph.room = MOST_DEPENDENTS;
         let mut next = self.follow(candidates, &mut graph).await;
         while !next.is_empty() {
             next = self.follow(&next, &mut graph).await;
@@ -142,7 +142,7 @@ impl<'a> Check<'a> {
         } = found;
         let entity = self.fingerprint(blueprint, &identifier);
         let targets = on.iter().map(|id| self.fingerprint(target, id));
-        if graph.seen.len() >= graph.room && !graph.seen.contains(&entity) {
+        if !graph.has_room_for(entity) {
             let reason = WithheldReason::Refused {
                 reason: format!("more than {MOST_DEPENDENTS} entities depend on the candidates"),
             };
@@ -282,9 +282,9 @@ fn may_name(value: &Value, identifier: &str) -> bool {
 struct Graph {
     /// Whose dependents have been asked for, or will be.
     seen: HashSet<Fingerprint>,
-    /// How many of those there may be.
+    /// How many dependents there may be in all.
     room: usize,
-    /// By dependent.
+    /// By dependent, whether it is followed further or has to stay.
     targets: HashMap<Fingerprint, Vec<Fingerprint>>,
     /// What must not be deleted, and why.
     reasons: HashMap<Fingerprint, WithheldReason>,
@@ -293,6 +293,10 @@ struct Graph {
 }
 
 impl Graph {
+    fn has_room_for(&self, dependent: Fingerprint) -> bool {
+        self.targets.len() < self.room || self.targets.contains_key(&dependent)
+    }
+
     /// Whatever would take something along that must stay has to stay itself,
     /// for the same reason. What was found comes first: it has a name.
     fn spread(mut self) -> HashMap<Fingerprint, WithheldReason> {
@@ -347,6 +351,23 @@ mod tests {
             assert_eq!(found, expected, "{values}");
         }
         assert_eq!(named(&group, &["of"], None), ["a", "b/c"]);
+    }
+
+    #[test]
+    fn dependents_that_have_to_stay_take_up_room_like_the_others() {
+        let ledger = Ledger::default();
+        let entity = |name: &str| ledger.fingerprint("thing", name);
+        let mut graph = Graph {
+            room: 1,
+            ..Graph::default()
+        };
+        assert!(graph.has_room_for(entity("a")));
+
+        // It stays, so that nobody asks for its own dependents.
+        graph.targets.entry(entity("a")).or_default();
+
+        assert!(graph.has_room_for(entity("a")), "it is known already");
+        assert!(!graph.has_room_for(entity("b")));
     }
 
     #[test]

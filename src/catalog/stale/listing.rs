@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::paging::{Cursor, ListingError};
 use super::verdict::{Counts, incomplete_kinds};
 use super::{DeletionRules, Feed, Names};
 use crate::api::EntityName;
 use crate::catalog::ledger::Fingerprint;
 use crate::catalog::mapped::MappedEntities;
+use crate::catalog::paging::{Cursor, ListingError};
 use crate::catalog::recent::{EntityKey, RecentWrites};
 use crate::catalog::sink::Sink;
 

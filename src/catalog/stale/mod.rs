@@ -25,7 +25,6 @@
 
 mod cascade;
 mod listing;
-mod paging;
 mod relations;
 mod removal;
 mod verdict;

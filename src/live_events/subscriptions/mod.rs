@@ -49,6 +49,9 @@ const AFTER_TROUBLE: Duration = Duration::from_mins(5);
 /// then, to see that it is well, and a few times more for replicas in between.
 const TURNS: usize = 6;
 
+/// Pages of a hundred webhooks: more than anybody has.
+const MOST_PAGES: u32 = 100;
+
 /// Is told what PagerDuty signs webhooks with. It is said once, to the process
 /// that creates the subscription, and kept nowhere.
 pub type OnSecret = Arc<dyn Fn(&SecretString) + Send + Sync>;
@@ -301,6 +304,15 @@ impl Problem {
             "switched off",
             "somebody has switched the webhook subscription off in PagerDuty. Hint: switch it on there, under Integrations > Generic Webhooks (v3), or delete it to have it created anew",
         )
+    }
+
+    /// Half a list could make one more subscription at each pass.
+    fn endless() -> Self {
+        Self {
+            text: format!("the list of webhooks did not end after {MOST_PAGES} pages"),
+            sign: "endless".to_owned(),
+            needs_somebody: false,
+        }
     }
 
     /// Somebody else keeps changing it.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::http::testing::{Answer, Server, outbound};
-use crate::settings::{Credential, OpsgenieAccount, PagerdutyAccount};
+use crate::settings::{Credential, OpsgenieAccount, PagerdutyAccount, StatuspageAccount};
 use crate::telemetry::{LogFormat, LogLevel, Masker, Sink};
 
 fn limits() -> RateLimits {
@@ -136,6 +136,47 @@ async fn a_problem_is_said_once_until_it_changes_and_so_is_its_end() {
     assert!(said[2].contains("Subscribed"), "{lines}");
     assert!(said[3].contains("in order again"), "{lines}");
     assert!(!lines.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_list_of_webhooks_without_an_end_is_left_alone() {
+    // Whether the pages are new or the same again and again makes no difference.
+    for is_new in [true, false] {
+        let server = Server::deciding(move |request| {
+            let place = if is_new { &request.target } else { "again" };
+            if request.target.starts_with("/v1/pages?") {
+                return Answer::json(&json!([{"id": "p1"}]));
+            }
+            let subscribers = (0..100).map(|number| json!({"id": format!("{place} {number}")}));
+            if request.target.starts_with("/v1/pages/") {
+                return Answer::json(&subscribers.collect());
+            }
+            let subscriptions: Vec<_> = subscribers.collect();
+            Answer::json(&json!({"webhook_subscriptions": subscriptions, "more": true}))
+        })
+        .await;
+        let statuspage = StatuspageAccount {
+            name: None,
+            host: server.url.clone(),
+            api_key: Credential::Fixed(SecretString::from("k")),
+            page_ids: Vec::new(),
+        };
+        let subscriptions = subscriptions(&SourceSettings {
+            statuspage: vec![statuspage],
+            ..pagerduty(&server)
+        });
+
+        let passed = subscriptions.pass().await;
+
+        assert_eq!((passed.kept, passed.failed), (1, 2));
+        assert!(
+            server
+                .received()
+                .iter()
+                .all(|request| request.method == "GET")
+        );
+        assert_eq!(server.count(), 1 + 2 * MOST_PAGES as usize);
+    }
 }
 
 #[test]

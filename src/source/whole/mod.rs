@@ -25,6 +25,9 @@ use super::statuspage::{Collection, Turn, id};
 use super::{SourceError, opsgenie, pagerduty, statuspage};
 use crate::api::{OpsgenieClient, OpsgenieList, PagerdutyClient, StatuspageClient};
 
+/// Objects of one list, which are all kept: more than a status page has of anything.
+const MOST_OBJECTS: usize = 50_000;
+
 /// How often the pages of a list that does not stay the same are turned.
 const TURNS: usize = 4;
 
@@ -138,13 +141,26 @@ async fn turn(
     collection: Collection,
     page_id: &str,
 ) -> Result<(Vec<Value>, u32), SourceError> {
+    let what = what(collection, page_id);
     let mut turn = Turn::new(client, collection, page_id, Reading::whole());
+    let all = all_of(&mut turn, &what, MOST_OBJECTS).await?;
+    let all = named(all).ok_or_else(|| nameless(&what))?;
+    Ok((all, turn.pages()))
+}
+
+/// Everything on the pages, unless there is no end to it.
+async fn all_of(turn: &mut Turn<'_>, what: &str, most: usize) -> Result<Vec<Value>, SourceError> {
     let mut all = Vec::new();
     while let Some(mut objects) = turn.next().await? {
         all.append(&mut objects);
+        if all.len() > most {
+            return Err(SourceError::Endless {
+                what: what.to_owned(),
+                served: all.len() as u64,
+            });
+        }
     }
-    let all = named(all).ok_or_else(|| nameless(&what(collection, page_id)))?;
-    Ok((all, turn.pages()))
+    Ok(all)
 }
 
 fn what(collection: Collection, page_id: &str) -> String {

@@ -179,6 +179,26 @@ async fn what_is_not_whole_is_an_error() {
     }
 }
 
+#[tokio::test]
+async fn a_list_without_an_end_is_an_error() {
+    let server = Server::deciding(|request| {
+        let page = parameter(request, "page").unwrap();
+        let ids = (page * 100..).take(100);
+        Answer::json(&ids.map(|id| json!({"id": id.to_string()})).collect())
+    })
+    .await;
+    let client = statuspage(&server);
+    let mut turn = Turn::new(&client, Collection::Components, "p1");
+
+    let error = all_of(&mut turn, "the list", 250).await.unwrap_err();
+
+    assert_eq!(
+        error.to_string(),
+        "the list did not end: 300 objects were served, and there were more"
+    );
+    assert_eq!(server.count(), 3);
+}
+
 /// Serves so many incidents of PagerDuty, and says that there are `total`.
 async fn incidents(count: usize, total: usize) -> Server {
     Server::deciding(move |request| {

@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::address::{TOKEN_HEADER, WebhookAddress, shown};
-use super::{OnSecret, Problem, TURNS};
+use super::{MOST_PAGES, OnSecret, Problem, TURNS};
 use crate::api::{
     ApiError, NewWebhookSubscription, PAGE_SIZE, PagerdutyClient, WebhookSubscription,
 };
@@ -268,19 +268,20 @@ impl Account {
         &self,
         address: &WebhookAddress,
         urls: &[Url],
-    ) -> Result<Vec<WebhookSubscription>, ApiError> {
+    ) -> Result<Vec<WebhookSubscription>, Problem> {
         let mut all = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut offset = 0;
-        loop {
-            let page = self.client.webhook_subscriptions(offset).await?;
+        for page in 0.. {
+            if page == MOST_PAGES {
+                return Err(Problem::endless());
+            }
+            let page = self.client.webhook_subscriptions(page * PAGE).await?;
             let is_last = !page.more || page.subscriptions.is_empty();
             let fresh = page.subscriptions.into_iter();
             all.extend(fresh.filter(|one| seen.insert(one.id.clone())));
             if is_last {
                 break;
             }
-            offset += PAGE;
         }
         let wanted = Wanted {
             address,

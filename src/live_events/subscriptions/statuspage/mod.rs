@@ -8,6 +8,7 @@
 //! Pages are kept one by one: one that cannot be subscribed to says nothing about
 //! the others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -15,7 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::address::{WebhookAddress, shown};
-use super::{Problem, TURNS};
+use super::{MOST_PAGES, Problem, TURNS};
 use crate::api::{ApiError, PAGE_SIZE, StatuspageClient, WebhookSubscriber};
 use crate::settings::SourceName;
 use crate::source::whole;
@@ -124,7 +125,7 @@ impl Account {
             let standing = if takes_no_webhooks(page) {
                 Err(Problem::page_without_webhooks())
             } else {
-                let found = self.look(id).await.map_err(Problem::from);
+                let found = self.look(id).await;
                 found.map(|found| plan(&found, &wanted).len())
             };
             standings.push((self.label_of(id), standing));
@@ -194,16 +195,17 @@ impl Account {
         Err(refused.unwrap_or(problem))
     }
 
-    async fn look(&self, page_id: &str) -> Result<Vec<WebhookSubscriber>, ApiError> {
+    async fn look(&self, page_id: &str) -> Result<Vec<WebhookSubscriber>, Problem> {
         let mut all: Vec<WebhookSubscriber> = Vec::new();
+        let mut seen = BTreeSet::new();
         for page in 0.. {
+            if page == MOST_PAGES {
+                return Err(Problem::endless());
+            }
             let some = self.client.webhook_subscribers(page_id, page).await?;
             let is_last = some.len() < PAGE_SIZE;
-            for one in some {
-                if !all.iter().any(|known| known.id == one.id) {
-                    all.push(one);
-                }
-            }
+            let fresh = some.into_iter();
+            all.extend(fresh.filter(|one| seen.insert(one.id.clone())));
             if is_last {
                 break;
             }
