@@ -354,15 +354,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_listing_that_does_not_end_is_broken_off() {
-        let dataset = Dataset::new("things".to_owned(), Vec::new(), |pages| async move {
-            loop {
-                let batch = RawBatch {
-                    objects: vec![json!({}); 100],
-                    ..RawBatch::default()
-                };
-                pages.send(vec![batch]).await?;
-            }
-        });
+        let dataset = Dataset::new(
+            "things".to_owned(),
+            Vec::new(),
+            Reading::whole(),
+            |pages| async move {
+                loop {
+                    let batch = RawBatch {
+                        objects: vec![json!({}); 100],
+                        ..RawBatch::default()
+                    };
+                    pages.send(vec![batch]).await?;
+                }
+            },
+        );
         let (pages, mut received) = Pages::channel(1);
         let listing = dataset.list(Pages { most: 250, ..pages });
         let counting = async {

@@ -29,6 +29,13 @@ use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{Kind, ResourceConfig, StatuspageKind};
 use crate::settings::SourceName;
 
+/// Pages of one collection of one status page: a million objects, more than anybody
+/// has. Nothing else ends a list of which there is always another page.
+const MOST_PAGES: u32 = 10_000;
+
+/// The same of the list of status pages, which is kept.
+const MOST_PAGES_OF_PAGES: u32 = 100;
+
 /// One Statuspage key and the pages it is used for.
 pub struct Statuspage {
     client: Arc<StatuspageClient>,
@@ -283,7 +290,7 @@ impl Listing {
 pub(super) async fn all_pages(client: &StatuspageClient) -> Result<Vec<Value>, SourceError> {
     let mut all: Vec<Value> = Vec::new();
     let mut seen: HashSet<String> = HashSet::new();
-    for number in 1.. {
+    for number in 1..=MOST_PAGES_OF_PAGES {
         let objects = client
             .pages(number)
             .await
@@ -299,10 +306,13 @@ pub(super) async fn all_pages(client: &StatuspageClient) -> Result<Vec<Value>, S
                 .filter(|page| id(page).is_some_and(|id| seen.insert(id.to_owned()))),
         );
         if count < PAGE_SIZE || all.len() == before {
-            break;
+            return Ok(all);
         }
     }
-    Ok(all)
+    Err(SourceError::Endless {
+        what: "the list of status pages".to_owned(),
+        served: all.len() as u64,
+    })
 }
 
 /// Turns the pages of one collection of one status page, once, to its end.
@@ -318,6 +328,7 @@ pub(super) struct Turn<'a> {
     page_id: &'a str,
     reading: Reading,
     number: u32,
+    most_pages: u32,
     seen: Seen,
     has_ended: bool,
 }
@@ -335,6 +346,7 @@ impl<'a> Turn<'a> {
             page_id,
             reading,
             number: 0,
+            most_pages: MOST_PAGES,
             seen: Seen::default(),
             has_ended: false,
         }
@@ -351,14 +363,19 @@ impl<'a> Turn<'a> {
         if self.has_ended {
             return Ok(None);
         }
+        let what = || format!("{} of page {}", self.collection.name(), self.page_id);
+        if self.number >= self.most_pages {
+            return Err(SourceError::Endless {
+                what: what(),
+                served: self.seen.len(),
+            });
+        }
+        let page = self.page(self.number + 1).await;
+        let mut objects = page.map_err(|source| SourceError::List {
+            what: what(),
+            source,
+        })?;
         self.number += 1;
-        let mut objects = self
-            .page(self.number)
-            .await
-            .map_err(|source| SourceError::List {
-                what: format!("{} of page {}", self.collection.name(), self.page_id),
-                source,
-            })?;
         let is_short = objects.len() < PAGE_SIZE;
         objects.retain(|object| self.seen.insert(object));
         // A server that does not know paging would send the same for ever.
@@ -414,5 +431,63 @@ fn batch(objects: Vec<Value>) -> RawBatch {
     RawBatch {
         objects,
         ..RawBatch::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::testing::{Answer, Server, outbound};
+    use crate::settings::{Credential, StatuspageAccount};
+
+    /// A Statuspage whose every page is full of what nobody has seen before.
+    async fn endless() -> (Server, StatuspageClient) {
+        let server = Server::deciding(|request| {
+            let ids = (0..PAGE_SIZE).map(|place| format!("{} {place}", request.target));
+            Answer::json(&ids.map(|id| json!({"id": id})).collect())
+        })
+        .await;
+        let account = StatuspageAccount {
+            name: None,
+            host: server.url.clone(),
+            api_key: Credential::Fixed(SecretString::from("key")),
+            page_ids: Vec::new(),
+        };
+        let client = StatuspageClient::new(&account, &outbound(), 60_000).unwrap();
+        (server, client)
+    }
+
+    #[tokio::test]
+    async fn status_pages_without_an_end_are_an_error() {
+        let (server, client) = endless().await;
+
+        let error = all_pages(&client).await.unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "the list of status pages did not end: 10000 objects were served, and there were more"
+        );
+        assert_eq!(server.count(), MOST_PAGES_OF_PAGES as usize);
+    }
+
+    #[tokio::test]
+    async fn a_collection_without_an_end_is_an_error() {
+        let (server, client) = endless().await;
+        let mut turn = Turn {
+            most_pages: 2,
+            ..Turn::new(&client, Collection::Components, "p1", Reading::whole())
+        };
+
+        assert!(turn.next().await.unwrap().is_some());
+        assert!(turn.next().await.unwrap().is_some());
+
+        assert_eq!(
+            turn.next().await.unwrap_err().to_string(),
+            "components of page p1 did not end: 200 objects were served, and there were more"
+        );
+        assert_eq!(server.count(), 2);
     }
 }

@@ -188,7 +188,7 @@ async fn a_list_without_an_end_is_an_error() {
     })
     .await;
     let client = statuspage(&server);
-    let mut turn = Turn::new(&client, Collection::Components, "p1");
+    let mut turn = Turn::new(&client, Collection::Components, "p1", Reading::whole());
 
     let error = all_of(&mut turn, "the list", 250).await.unwrap_err();
 

@@ -32,6 +32,10 @@ const PAGE: u32 = PAGE_SIZE as u32;
 /// How often the pages of one window are turned when objects move meanwhile.
 const TURNS: usize = 3;
 
+/// Pages of a list that paging reaches the end of: a million objects, more than anybody
+/// has. Nothing else ends one of which there is always another page.
+const MOST_PAGES: usize = 10_000;
+
 /// Takes the pages of a listing.
 pub(super) trait Receiver: Send {
     /// Takes a page. An error ends the listing.
@@ -59,13 +63,10 @@ pub(super) async fn run(
         request,
         worth,
         reading,
+        most_pages: MOST_PAGES,
         seen: Seen::default(),
     };
-    match listing.pages(&request.query, None, receiver).await? {
-        Pages::Complete => Ok(()),
-        Pages::TooMany if request.list.is_searched() => listing.windows(receiver).await,
-        Pages::TooMany => Err(listing.cut_short(listing.seen.len(), None)),
-    }
+    listing.run(receiver).await
 }
 
 struct Listing<'a> {
@@ -73,6 +74,7 @@ struct Listing<'a> {
     request: &'a Request,
     worth: Worth,
     reading: &'a Reading,
+    most_pages: usize,
     /// Everything that was delivered.
     seen: Seen,
 }
@@ -110,6 +112,14 @@ impl Window {
 }
 
 impl Listing<'_> {
+    async fn run(&mut self, receiver: &mut impl Receiver) -> Result<(), SourceError> {
+        match self.pages(&self.request.query, None, receiver).await? {
+            Pages::Complete => Ok(()),
+            Pages::TooMany if self.request.list.is_searched() => self.windows(receiver).await,
+            Pages::TooMany => Err(self.cut_short(self.seen.len(), None)),
+        }
+    }
+
     /// Everything there ever was, window by window.
     async fn windows(&mut self, receiver: &mut impl Receiver) -> Result<(), SourceError> {
         let tomorrow = Timestamp::now().saturating_add(SignedDuration::from_hours(24));
@@ -196,6 +206,9 @@ impl Listing<'_> {
                 let is_circle = !visited.insert(next);
                 if is_circle || (page.objects.is_empty() && page.next.is_some()) {
                     return Err(self.cut_short(self.seen.len(), None));
+                }
+                if visited.len() >= self.most_pages {
+                    return Err(self.endless());
                 }
                 last_total = page.total.or(last_total);
             }
@@ -301,6 +314,13 @@ impl Listing<'_> {
         SourceError::List {
             what: format!("{} from offset {offset}", self.request),
             source,
+        }
+    }
+
+    fn endless(&self) -> SourceError {
+        SourceError::Endless {
+            what: format!("the list of {}", self.request),
+            served: self.seen.len(),
         }
     }
 

@@ -179,6 +179,38 @@ async fn pages_that_lead_in_a_circle_are_an_error() {
 }
 
 #[tokio::test]
+async fn pages_that_always_have_another_one_are_an_error() {
+    for is_new in [true, false] {
+        let server = Server::deciding(move |request| {
+            let host = request.header("host");
+            let id = if is_new { &request.target } else { "again" };
+            let next = format!("http://{host}{}1", request.target);
+            Answer::json(&json!({"data": [{"id": id}], "paging": {"next": next}}))
+        })
+        .await;
+        let client = client(&server);
+        let mut listing = Listing {
+            client: &client,
+            request: &Request::whole(OpsgenieList::Users),
+            worth: Worth::Listing,
+            reading: &Reading::whole(),
+            most_pages: 3,
+            seen: Seen::default(),
+        };
+
+        let error = listing.run(&mut Vec::new()).await.unwrap_err();
+
+        let count = if is_new { 3 } else { 1 };
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the list of users did not end: {count} objects were served, and there were more"
+            )
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_announces_more_than_it_holds_is_not_the_whole_list() {
     let server = Server::deciding(|_| {
         Answer::json(&json!({"data": [{"id": "a"}], "paging": {}, "totalCount": 3}))
