@@ -354,7 +354,8 @@ pub struct SandboxArguments {
     #[arg(long)]
     pub serve: bool,
 
-    /// Resync hundreds (small), thousands (medium) or tens of thousands (large) of objects
+    /// Resync hundreds (small), thousands (medium) or tens of thousands (large) of objects, or
+    /// only those that the vendors' documentation shows (examples)
     #[arg(
         long,
         value_name = "SIZE",
@@ -363,6 +364,10 @@ pub struct SandboxArguments {
         default_value_t = DatasetSize::Small
     )]
     pub dataset: DatasetSize,
+
+    /// Resync so many times the dataset: pages, teams, people, services, incidents and alerts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub times: u16,
 
     /// Delay every answer, by 200ms or 1.5s for example
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0ms")]

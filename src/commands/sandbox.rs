@@ -21,6 +21,7 @@ const SHOWN: [&str; 3] = ["statuspageComponent", "pagerdutyService", "opsGenieAl
 pub(super) async fn run(arguments: SandboxArguments) -> Exit {
     let options = SandboxOptions {
         dataset: arguments.dataset,
+        times: arguments.times,
         latency: arguments.latency,
         faults: arguments.faults,
         rate_limits: arguments.rate_limits,

@@ -52,6 +52,8 @@ pub const IDENTIFIER: &str = "portolan-sandbox";
 /// How large the company is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DatasetSize {
+    /// What the vendors' documentation shows, and nothing else
+    Examples,
     /// A few hundred objects
     #[default]
     Small,
@@ -66,6 +68,8 @@ pub enum DatasetSize {
 #[derive(Clone, Copy, Debug)]
 pub struct SandboxOptions {
     pub dataset: DatasetSize,
+    /// So many times the dataset: pages, teams, people, services, incidents, alerts.
+    pub times: u16,
     /// Every answer is delayed by so much.
     pub latency: Duration,
     /// Sprinkles errors, cut connections and damaged replies over everything.
@@ -80,6 +84,7 @@ impl Default for SandboxOptions {
     fn default() -> Self {
         Self {
             dataset: DatasetSize::Small,
+            times: 1,
             latency: Duration::ZERO,
             faults: false,
             rate_limits: false,
@@ -108,7 +113,7 @@ impl Sandbox {
         // A large company takes a while to make up; nobody else has to wait for that.
         let founder = clock.clone();
         let (company, statuspage) = tokio::task::spawn_blocking(move || {
-            let company = Company::new(options.dataset, options.seed, founder.now());
+            let company = Company::new(options, founder.now());
             let mut world = Statuspage::new(founder);
             company.fill_statuspage(&mut world);
             (Arc::new(company), world)

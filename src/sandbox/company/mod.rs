@@ -30,10 +30,10 @@ use serde_json::{Map, Value};
 
 use self::random::Random;
 use self::words::Words;
-use super::DatasetSize;
 use super::opsgenie::Opsgenie;
 use super::pagerduty::Pagerduty;
 use super::statuspage::Statuspage;
+use super::{DatasetSize, SandboxOptions};
 
 const STATUSPAGE_EXAMPLE: &str = include_str!("../../../resources/sandbox/statuspage-example.json");
 const PAGERDUTY_EXAMPLE: &str = include_str!("../../../resources/sandbox/pagerduty-example.json");
@@ -74,8 +74,45 @@ impl Plan {
         self.users / self.teams
     }
 
+    /// Whether there are the examples alone.
+    const fn is_empty(&self) -> bool {
+        self.teams == 0
+    }
+
+    /// A larger company: what a page, a team or a service has stays, and there are more
+    /// of them.
+    const fn times(self, times: usize) -> Self {
+        Self {
+            pages: self.pages * times,
+            teams: self.teams * times,
+            users: self.users * times,
+            services: self.services * times,
+            resolved: (self.resolved.0 * times, self.resolved.1 * times),
+            open: (self.open.0 * times, self.open.1 * times),
+            opsgenie: self.opsgenie.times(times),
+            ..self
+        }
+    }
+
     const fn of(size: DatasetSize) -> Self {
         match size {
+            DatasetSize::Examples => Self {
+                pages: 0,
+                groups: 0,
+                incidents: 0,
+                teams: 0,
+                users: 0,
+                services: 0,
+                resolved: (0, 0),
+                open: (0, 0),
+                double_duty: false,
+                opsgenie: OpsgeniePlan {
+                    teams: 0,
+                    services: 0,
+                    incidents: (0, 0),
+                    alerts: (0, 0),
+                },
+            },
             DatasetSize::Small => Self {
                 pages: 2,
                 groups: 3,
@@ -131,19 +168,34 @@ impl Plan {
     }
 }
 
+impl OpsgeniePlan {
+    const fn times(self, times: usize) -> Self {
+        Self {
+            teams: self.teams * times,
+            incidents: (self.incidents.0 * times, self.incidents.1 * times),
+            alerts: (self.alerts.0 * times, self.alerts.1 * times),
+            ..self
+        }
+    }
+}
+
 /// A company of some size at some time.
 pub(super) struct Company {
     plan: Plan,
+    /// How many times that of its dataset it is.
+    times: usize,
     seed: u64,
     now: Timestamp,
     words: Words,
 }
 
 impl Company {
-    pub(super) fn new(size: DatasetSize, seed: u64, now: Timestamp) -> Self {
+    pub(super) fn new(options: SandboxOptions, now: Timestamp) -> Self {
+        let times = usize::from(options.times).max(1);
         Self {
-            plan: Plan::of(size),
-            seed,
+            plan: Plan::of(options.dataset).times(times),
+            times,
+            seed: options.seed,
             now,
             words: Words::load(),
         }
@@ -163,6 +215,9 @@ impl Company {
         for (endpoint, object) in example(PAGERDUTY_EXAMPLE) {
             world.insert(&endpoint, &object);
         }
+        if self.plan.is_empty() {
+            return;
+        }
         let mut random = Random::new(self.seed, 2);
         let organisation = organisation::fill(self, &mut random, world);
         incidents::fill(self, &organisation, watched, &mut random, world);
@@ -173,6 +228,9 @@ impl Company {
     pub(super) fn fill_opsgenie(&self, watched: &[String], world: &mut Opsgenie) {
         for (kind, object) in example(OPSGENIE_EXAMPLE) {
             opsgenie::insert(world, &kind, &object);
+        }
+        if self.plan.is_empty() {
+            return;
         }
         let mut random = Random::new(self.seed, 3);
         opsgenie::fill(self, watched, &mut random, world);

@@ -297,7 +297,7 @@ fn services(
     for number in 0..company.plan.services {
         let place = number % teams.len();
         let team = &teams[place];
-        let name = words.service(place, number / teams.len());
+        let name = words.service(place, number / teams.len(), company.times);
         let id = random.upper_id("P", 6);
         let created = company
             .ago(random.between(200 * DAY, 900 * DAY))

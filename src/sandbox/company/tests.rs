@@ -11,6 +11,8 @@ use super::super::pagerduty::Pagerduty;
 use super::super::statuspage::Statuspage;
 use super::super::tests::{opsgenie_caller, pagerduty_caller};
 use super::super::{DatasetSize, Sandbox, SandboxOptions};
+use super::Plan;
+use super::words::Words;
 
 async fn sandbox() -> (Simulator<Statuspage>, Simulator<Pagerduty>) {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
@@ -358,6 +360,90 @@ async fn the_people_and_services_of_opsgenie_are_those_of_pagerduty() {
         let strangers = opsgenie.difference(&pagerduty).count();
         assert!(strangers <= examples, "{kind}: {strangers}");
         assert!(opsgenie.len() > strangers);
+    }
+}
+
+#[tokio::test]
+async fn the_smallest_company_is_the_documented_examples_alone() {
+    let options = SandboxOptions {
+        dataset: DatasetSize::Examples,
+        times: 100,
+        ..SandboxOptions::default()
+    };
+    let sandbox = Sandbox::start(options).await.unwrap();
+
+    let statuspage = ["statuspage", "component_group", "component", "incident"];
+    let statuspage = statuspage.map(|kind| sandbox.statuspage.objects(kind).len());
+    assert_eq!(statuspage, [1, 1, 5, 1]);
+    let pagerduty = ["teams", "users", "services", "incidents", "priorities"];
+    let pagerduty = pagerduty.map(|kind| sandbox.pagerduty.objects(kind).len());
+    assert_eq!(pagerduty, [0, 4, 2, 2, 0]);
+    let opsgenie = ["teams", "users", "services", "incidents", "alerts"];
+    let opsgenie = opsgenie.map(|kind| sandbox.opsgenie.objects(kind).len());
+    assert_eq!(opsgenie, [1, 2, 2, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_company_many_times_over_has_so_many_times_of_everything_and_no_name_twice() {
+    let [once, often] = [1, 20].map(|times| SandboxOptions {
+        times,
+        ..SandboxOptions::default()
+    });
+    let [once, often] = [
+        Sandbox::start(once).await.unwrap(),
+        Sandbox::start(often).await.unwrap(),
+    ];
+    let objects = |sandbox: &Sandbox, vendor: &str, kind: &str| match vendor {
+        "statuspage" => sandbox.statuspage.objects(kind),
+        "pagerduty" => sandbox.pagerduty.objects(kind),
+        _ => sandbox.opsgenie.objects(kind),
+    };
+    // Beside the examples and what there is one of.
+    for (vendor, kind, alone, unique) in [
+        ("statuspage", "statuspage", 1, Some("subdomain")),
+        ("statuspage", "component", 5, None),
+        ("statuspage", "incident", 1, None),
+        ("pagerduty", "teams", 0, Some("name")),
+        ("pagerduty", "users", 4, Some("email")),
+        ("pagerduty", "services", 2, Some("name")),
+        ("pagerduty", "escalation_policies", 1, Some("name")),
+        ("pagerduty", "incidents", 2, Some("incident_number")),
+        ("opsgenie", "teams", 1, Some("name")),
+        ("opsgenie", "users", 2, Some("username")),
+        ("opsgenie", "services", 2, Some("name")),
+        ("opsgenie", "incidents", 2, None),
+        ("opsgenie", "alerts", 1, Some("alias")),
+    ] {
+        let few = objects(&once, vendor, kind).len() - alone;
+        let all = objects(&often, vendor, kind);
+        assert_eq!(all.len(), few * 20 + alone, "{vendor}: {kind}");
+        if let Some(unique) = unique {
+            let values: BTreeSet<_> = all.iter().map(|one| one[unique].to_string()).collect();
+            assert_eq!(values.len(), all.len(), "{vendor}: {unique} of {kind}");
+        }
+    }
+    for schedules in [
+        often.pagerduty.objects("schedules"),
+        often.opsgenie.objects("schedules"),
+    ] {
+        let names: BTreeSet<_> = schedules.iter().map(|one| text(one, "name")).collect();
+        assert_eq!(names.len(), schedules.len());
+    }
+}
+
+#[test]
+fn no_two_teams_or_services_share_a_name_however_often_a_dataset_is_multiplied() {
+    let words = Words::load();
+    for size in [DatasetSize::Small, DatasetSize::Medium, DatasetSize::Large] {
+        for times in [1, 2, 7, 100] {
+            let plan = Plan::of(size).times(times);
+            let services: BTreeSet<_> = (0..plan.services)
+                .map(|number| words.service(number % plan.teams, number / plan.teams, times))
+                .collect();
+            assert_eq!(services.len(), plan.services, "{size:?}, {times} times");
+            let teams: BTreeSet<_> = (0..plan.teams).map(|number| words.team(number)).collect();
+            assert_eq!(teams.len(), plan.teams, "{size:?}, {times} times");
+        }
     }
 }
 

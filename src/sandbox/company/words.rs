@@ -102,11 +102,13 @@ impl Words {
         regional(base, number / self.teams.len(), &self.regions)
     }
 
-    /// The name of one of that team's services.
-    pub(super) fn service(&self, team: usize, number: usize) -> String {
+    /// The name of one of that team's services, in a company that is so many times
+    /// that of its dataset.
+    pub(super) fn service(&self, team: usize, number: usize, times: usize) -> String {
         let names = &self.teams[team % self.teams.len()].services;
-        // Teams beyond the first round carry a region, and so do their services.
-        let round = team / self.teams.len() + number / names.len() * 6;
+        // Teams beyond the first round carry a region, and so do their services. No dataset
+        // goes round the teams more than six times.
+        let round = team / self.teams.len() + number / names.len() * 6 * times;
         regional(&names[number % names.len()], round, &self.regions)
     }
 }

@@ -97,7 +97,7 @@ fn team(company: &Company, number: usize, random: &mut Random, world: &mut Opsge
     for place in 0..company.plan.opsgenie.services {
         let service = Service {
             id: random.uuid(),
-            name: company.words.service(number, place),
+            name: company.words.service(number, place, company.times),
         };
         let own = &service.id;
         let mut object = json!({
@@ -194,9 +194,13 @@ fn schedules(
     }
 }
 
+/// How many team leads command incidents in turn, however many there are.
+const COMMANDERS: usize = 40;
+
 /// Schedules that belong to no team: one that works, and one that was given up.
 fn without_owner(company: &Company, teams: &[Team], random: &mut Random, world: &mut Opsgenie) {
-    let leads: Vec<_> = teams.iter().map(|team| team.members[0].clone()).collect();
+    let leads = teams.iter().take(COMMANDERS);
+    let leads: Vec<_> = leads.map(|team| team.members[0].clone()).collect();
     let rotations = [rotation(company, "Weekly", &leads, random)];
     let id = schedule(
         company,
