@@ -43,6 +43,8 @@ pub struct RecordedRequest {
     pub body_bytes: usize,
     /// What was answered; `None` while that is pending or when the connection was cut.
     pub status: Option<u16>,
+    /// When it was answered or its connection cut.
+    pub answered: Option<Timestamp>,
     /// The vendor has no such route, or a test forbade this request.
     pub unexpected: bool,
     /// The reply was damaged by a fault.
@@ -99,6 +101,7 @@ impl RequestLog {
             body,
             body_bytes: request.body.len(),
             status: None,
+            answered: None,
             unexpected: false,
             damaged: false,
         });
@@ -116,6 +119,7 @@ impl RequestLog {
         // Gone when the log was cleared meanwhile.
         if let Some(request) = self.find(number) {
             request.status = status;
+            request.answered = Some(Timestamp::now());
             request.unexpected = unexpected;
             request.damaged = damaged;
         }
