@@ -28,10 +28,10 @@ RUN apt-get update \
 # when Cargo.toml or Cargo.lock changes. (The manifest names tests and
 # benchmarks, so their files have to be there, though an image needs neither.)
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it benches \
+RUN mkdir -p src tests/it benches/workloads \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs tests/it/main.rs benches/comparison.rs benches/jq.rs benches/mapping.rs \
-        benches/webhooks.rs benches/workloads.rs \
+        benches/webhooks.rs benches/workloads/main.rs \
     && cargo build --release --locked --features kafka
 
 # COPY keeps the files' times, and Cargo goes by them: without the touch it may
