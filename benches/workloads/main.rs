@@ -3,7 +3,7 @@
 //! with what the program is meant to reach.
 //!
 //! ```sh
-//! scripts/bench                          # all of it, three runs each
+//! scripts/bench                          # all of it, three runs each: about 15 minutes
 //! scripts/bench --runs 1 pagerduty       # what has this in its name, once
 //! scripts/bench --json > figures.json    # for machines; what is under way is still told
 //! scripts/bench curve                    # how it grows with what there is
@@ -74,8 +74,15 @@ async fn run() -> Outcome<()> {
     if asked.help {
         return say(asked::USAGE);
     }
-    let mut stage = Stage::default();
     let mut figures = Figures::default();
+    let outcome = measure_all(&asked, &mut figures).await;
+    // What was measured before something failed took its time, and is worth telling.
+    print(&asked, &figures)?;
+    outcome
+}
+
+async fn measure_all(asked: &Asked, figures: &mut Figures) -> Outcome<()> {
+    let mut stage = Stage::default();
     if asked.wants(program::NAME) {
         figures.program = Some(Program::measure()?);
     }
@@ -84,14 +91,14 @@ async fn run() -> Outcome<()> {
             figures.rows.push(stage.row(workload, asked.runs).await?);
         }
     }
-    figures.curves = curve::measure(&asked, &mut stage).await?;
+    figures.curves = curve::measure(asked, &mut stage).await?;
     drop(stage);
     for pace in paced::PACES {
         if asked.wants(&pace.name()) {
             figures.paced.push(pace.measure().await?);
         }
     }
-    print(&asked, &figures)
+    Ok(())
 }
 
 /// Everything that can be asked for.
@@ -129,6 +136,9 @@ fn print(asked: &Asked, figures: &Figures) -> Outcome<()> {
     }
     if !paced.is_empty() {
         say(&table::paced(paced))?;
+    }
+    if targets.is_empty() {
+        return Ok(());
     }
     say(&table::targets(&targets))?;
     let held: Vec<_> = targets.iter().filter_map(Target::met).collect();
