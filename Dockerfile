@@ -28,6 +28,7 @@ RUN apt-get update \
 # when Cargo.toml or Cargo.lock changes. (The manifest names tests and
 # benchmarks, so their files have to be there, though an image needs neither.)
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN mkdir -p src tests/it benches/workloads \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs tests/it/main.rs benches/comparison.rs benches/jq.rs benches/mapping.rs \

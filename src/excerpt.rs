@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -22,6 +23,16 @@ pub struct Excerpt {
     named: BTreeMap<String, Excerpt>,
     /// Elements of an array, and values under whatever key.
     each: Option<Box<Excerpt>>,
+    /// How many elements of an array are whole all the same, from the first on.
+    whole_first: usize,
+}
+
+/// Reads an excerpt of a JSON text, or all of it.
+pub fn reader(keep: Option<Arc<Excerpt>>) -> impl Fn(&[u8]) -> serde_json::Result<Value> {
+    move |text| match &keep {
+        Some(excerpt) => excerpt.read(text),
+        None => serde_json::from_slice(text),
+    }
 }
 
 /// A step of the way to a part.
@@ -39,6 +50,7 @@ impl Excerpt {
         is_whole: true,
         named: BTreeMap::new(),
         each: None,
+        whole_first: 0,
     };
 
     /// The parts at the ends of these paths, each with everything below it.
@@ -54,14 +66,23 @@ impl Excerpt {
         excerpt
     }
 
-    /// The document whose elements, so many levels down, this is an excerpt of: one
-    /// level for an array of objects, two for an object that holds such arrays.
+    /// An array of objects that this is an excerpt of. The first so many of them stay
+    /// whole.
     #[must_use]
-    pub fn below(self, levels: usize) -> Self {
-        (0..levels).fold(self, |inner, _| Self {
-            each: Some(Box::new(inner)),
+    pub fn listed(self, whole_first: usize) -> Self {
+        Self {
+            whole_first,
+            ..self.held()
+        }
+    }
+
+    /// What holds this under whatever key.
+    #[must_use]
+    pub fn held(self) -> Self {
+        Self {
+            each: Some(Box::new(self)),
             ..Self::default()
-        })
+        }
     }
 
     fn keep<'a>(&mut self, path: impl IntoIterator<Item = To<'a>>) {
@@ -106,10 +127,10 @@ impl Excerpt {
         self.named.get(key).or(self.each.as_deref())
     }
 
-    /// What is kept of each element of an array.
-    pub fn element(&self) -> &Self {
+    /// What is kept of an element of an array.
+    pub fn element(&self, place: usize) -> &Self {
         match &self.each {
-            Some(each) if !self.is_whole => each,
+            Some(each) if !self.is_whole && place >= self.whole_first => each,
             _ => Self::WHOLE,
         }
     }
@@ -130,7 +151,8 @@ impl Excerpt {
         match document {
             Value::Array(items) => items
                 .iter()
-                .map(|item| self.element().taken_from(item))
+                .enumerate()
+                .map(|(place, item)| self.element(place).taken_from(item))
                 .collect(),
             Value::Object(entries) => {
                 let kept = entries.iter().filter_map(|(key, value)| {
@@ -192,9 +214,8 @@ impl<'de> Visitor<'de> for &Excerpt {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let element = self.element();
         let mut kept = Vec::new();
-        while let Some(item) = items.next_element_seed(element)? {
+        while let Some(item) = items.next_element_seed(self.element(kept.len()))? {
             kept.push(item);
         }
         Ok(Value::Array(kept))
@@ -303,11 +324,13 @@ mod tests {
 
     #[test]
     fn lists_are_reached_through_what_is_around_them() {
-        let excerpt = Excerpt::of([[To::Key("id")]]).below(2);
+        let excerpt = Excerpt::of([[To::Key("id")]]).listed(1).held();
         let page = json!({
-            "data": [{"id": 1, "x": 2}], "total": 7, "paging": {"next": "there"},
+            "data": [{"id": 1, "x": 2}, {"id": 3, "x": 4}], "total": 7, "paging": {"next": "there"},
         });
-        let kept = json!({"data": [{"id": 1}], "total": 7, "paging": {"next": "there"}});
+        let kept = json!({
+            "data": [{"id": 1, "x": 2}, {"id": 3}], "total": 7, "paging": {"next": "there"},
+        });
         assert_eq!(read(&excerpt, &page), kept);
     }
 

@@ -27,9 +27,9 @@ pub use pagerduty::{
 };
 pub use port::{
     BlueprintRelations, BulkOutcome, CORE_VERSION, ChangeLogMessage, Changed, EntityFailure,
-    EntityName, EntityPage, INTEGRATION_VERSION, Integration, IntegrationPatch, KafkaCredentials,
-    KindMetrics, Listed, MetricsOrigin, NewIntegration, Organization, PortClient, RelatedEntity,
-    ResyncState, ResyncStatus, ResyncWish, Shown, SyncState, UpsertOptions,
+    EntityName, INTEGRATION_VERSION, Integration, IntegrationPatch, KafkaCredentials, KindMetrics,
+    Listed, MetricsOrigin, NewIntegration, Organization, PortClient, RelatedEntity, ResyncState,
+    ResyncStatus, ResyncWish, Shown, SyncState, UpsertOptions,
 };
 pub use statuspage::{StatuspageClient, WebhookSubscriber};
 

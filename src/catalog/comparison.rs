@@ -4,11 +4,12 @@
 //! Since a resource config is outranked by whole segments, an entity can still
 //! be compared when some of its fields are left to another one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::RandomState;
 
 use serde_json::Value;
 
+use super::by_entity::ByEntity;
 use super::current::Contribution;
 use super::digest::{Field, Shape, fields, shown_fields};
 use super::ledger::{Fingerprint, Fingerprints};
@@ -36,7 +37,7 @@ enum Segment {
 /// Digests of entities: a row each, a number a segment.
 #[derive(Default)]
 pub(super) struct Digests {
-    rows: HashMap<Fingerprint, u32>,
+    rows: ByEntity<u32>,
     numbers: Vec<u64>,
 }
 
@@ -198,12 +199,12 @@ impl Digests {
     }
 
     pub(super) fn has(&self, entity: Fingerprint) -> bool {
-        self.rows.contains_key(&entity)
+        self.rows.contains(entity)
     }
 
     /// Of one entity, a number a segment of the plan.
     pub(super) fn of(&self, entity: Fingerprint, plan: &Plan) -> Option<&[u64]> {
-        let row = *self.rows.get(&entity)? as usize;
+        let row = *self.rows.get(entity)? as usize;
         let segments = plan.segments.len();
         self.numbers.get(row * segments..(row + 1) * segments)
     }
@@ -224,7 +225,7 @@ impl Digests {
             return;
         };
         let fingerprint = fingerprints.of(blueprint, identifier);
-        if self.rows.contains_key(&fingerprint) {
+        if self.rows.contains(fingerprint) {
             // Pages may shift while they are read; what came first is as good.
             return;
         }

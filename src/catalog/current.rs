@@ -353,20 +353,20 @@ impl Reading {
         loop {
             // Closed by nobody; without a permit the page is read all the same.
             let _page = self.pages.acquire().await;
-            let page = self
-                .port
-                .entities_of_blueprint(&self.blueprint, &plan.shown, cursor.from())
-                .await?;
             let before = digests.len();
-            for entity in &page.entities {
-                digests.take(&self.blueprint, entity, plan, &self.fingerprints, hasher);
-            }
+            let take = |entity: Value| {
+                digests.take(&self.blueprint, &entity, plan, &self.fingerprints, hasher);
+            };
+            let next = self
+                .port
+                .entities_of_blueprint(&self.blueprint, &plan.shown, cursor.from(), take)
+                .await?;
             // Cursors that lead in a circle would be followed for ever. What is
             // known by then is right; the rest is written.
             if digests.len() == before {
                 return Ok(());
             }
-            match cursor.advance(page.next) {
+            match cursor.advance(next) {
                 Ok(true) => {}
                 Ok(false) | Err(ListingError::Circle) => return Ok(()),
                 Err(endless) => return Err(endless),

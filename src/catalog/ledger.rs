@@ -8,11 +8,33 @@
 //! set instead of the set.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-/// Stands for one entity: blueprint and identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Fingerprint(u64, u64);
+use super::by_entity::ByEntity;
+
+/// Stands for one entity: blueprint and identifier. In four parts, so that what a table
+/// holds beside it adds no more than it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint([u32; 4]);
+
+impl Fingerprint {
+    /// The first half: a hash, with a seed that nobody can guess.
+    pub(super) fn hash(self) -> u64 {
+        let [first, second, ..] = self.0;
+        u64::from(first) << 32 | u64::from(second)
+    }
+
+    /// Something else of it that is as good as random.
+    pub(super) fn last(self) -> u32 {
+        self.0[3]
+    }
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(Self::hash(*self));
+    }
+}
 
 /// Makes fingerprints. Clones make the same ones.
 #[derive(Clone, Default)]
@@ -21,7 +43,11 @@ pub(super) struct Fingerprints(RandomState, RandomState);
 impl Fingerprints {
     pub(super) fn of(&self, blueprint: &str, identifier: &str) -> Fingerprint {
         let entity = (blueprint, identifier);
-        Fingerprint(self.0.hash_one(entity), self.1.hash_one(entity))
+        let (first, second) = (self.0.hash_one(entity), self.1.hash_one(entity));
+        #[expect(clippy::cast_possible_truncation, reason = "the other half follows")]
+        let halves = |hash: u64| [(hash >> 32) as u32, hash as u32];
+        let ([a, b], [c, d]) = (halves(first), halves(second));
+        Fingerprint([a, b, c, d])
     }
 
     /// For other things that are to be hashed where nobody can guess the seed.
@@ -34,7 +60,7 @@ impl Fingerprints {
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) fingerprints: Fingerprints,
-    entities: HashMap<Fingerprint, Entry>,
+    entities: ByEntity<Entry>,
     sets: Sets,
 }
 
@@ -74,7 +100,7 @@ impl Ledger {
         if !before.by_same {
             let known = known.to_vec();
             let set = self.sets.with(&known, config);
-            self.entities.entry(entity).or_default().writers = set;
+            self.entities.get_or_default(entity).writers = set;
         }
         before
     }
@@ -82,7 +108,7 @@ impl Ledger {
     /// The resource configs that wrote the entity.
     pub(super) fn writers(&self, entity: Fingerprint) -> &[usize] {
         self.entities
-            .get(&entity)
+            .get(entity)
             .map(|entry| self.sets.members(entry.writers))
             .unwrap_or_default()
     }
@@ -90,25 +116,25 @@ impl Ledger {
     /// Whether this resync writes the entity, so that what Port held before says
     /// nothing any more.
     pub(super) fn is_sent(&self, entity: Fingerprint) -> bool {
-        self.entities.get(&entity).is_some_and(|entry| entry.sent)
+        self.entities.get(entity).is_some_and(|entry| entry.sent)
     }
 
     /// Notes that the entity, which is noted, is on its way to Port.
     pub(super) fn send(&mut self, entity: Fingerprint) {
-        if let Some(entry) = self.entities.get_mut(&entity) {
+        if let Some(entry) = self.entities.get_mut(entity) {
             entry.sent = true;
         }
     }
 
     /// Whether Port has stored the entity in this resync.
     pub(super) fn is_stored(&self, entity: Fingerprint) -> bool {
-        self.entities.get(&entity).is_some_and(|entry| entry.stored)
+        self.entities.get(entity).is_some_and(|entry| entry.stored)
     }
 
     /// Notes that Port has stored the entity. True for the first time.
     pub(super) fn store(&mut self, entity: Fingerprint) -> bool {
         self.entities
-            .get_mut(&entity)
+            .get_mut(entity)
             .is_some_and(|entry| !std::mem::replace(&mut entry.stored, true))
     }
 }

@@ -1,8 +1,9 @@
 //! What a resync has mapped, for whoever has to know what must not be deleted.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::ledger::{Fingerprint, Ledger};
+use super::by_entity::ByEntity;
+use super::ledger::Ledger;
 
 /// Every entity that a resync mapped, by fingerprint, whether it was written,
 /// unchanged or refused; and everything that those entities relate to.
@@ -10,7 +11,7 @@ use super::ledger::{Fingerprint, Ledger};
 pub struct MappedEntities {
     pub(super) ledger: Ledger,
     /// Targets of relations whose blueprint is known.
-    pub(super) targets: HashSet<Fingerprint>,
+    pub(super) targets: ByEntity<()>,
     /// Blueprints in which Port has searched for an entity to write.
     pub(super) searched: BTreeSet<String>,
     /// Entities that were there before and have been written again, by blueprint.
@@ -35,10 +36,10 @@ impl MappedEntities {
     /// blueprint of a relation's target is not known, any blueprint counts.
     pub fn is_target(&self, blueprint: &str, identifier: &str) -> bool {
         self.targets
-            .contains(&self.ledger.fingerprint(blueprint, identifier))
+            .contains(self.ledger.fingerprint(blueprint, identifier))
             || self
                 .targets
-                .contains(&self.ledger.fingerprint(ANY_BLUEPRINT, identifier))
+                .contains(self.ledger.fingerprint(ANY_BLUEPRINT, identifier))
     }
 
     /// Whether any entity of the blueprint may be one that Port has found by a

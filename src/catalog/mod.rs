@@ -16,6 +16,7 @@
 //! - [`RecentWrites`] keeps a resync from undoing that.
 
 mod blueprints;
+mod by_entity;
 mod comparison;
 mod current;
 mod defaults;

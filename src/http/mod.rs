@@ -30,7 +30,7 @@ pub(crate) mod testing;
 
 #[cfg(feature = "kafka")]
 pub(crate) use authorities::trusted_in_pem;
-pub use client::{Expect, HttpClient, Reply, Request};
+pub use client::{Expect, HttpClient, ReadBody, Reply, Request};
 pub use connection::BuildError;
 pub(crate) use connection::install_crypto_provider;
 pub use error::{BodyProblem, Call, HttpError};

@@ -30,10 +30,9 @@ fn convert(value: &Value, excerpt: &Excerpt, depth: usize) -> Val {
         Value::String(value) => string(value),
         Value::Array(_) | Value::Object(_) if depth == 0 => Val::Null,
         Value::Array(items) => {
-            let element = excerpt.element();
-            let items = items.iter();
+            let items = items.iter().enumerate();
             items
-                .map(|item| convert(item, element, depth - 1))
+                .map(|(place, item)| convert(item, excerpt.element(place), depth - 1))
                 .collect()
         }
         Value::Object(entries) => {

@@ -11,6 +11,7 @@
 //!
 //! The reconciler wants few lists and each of them whole: see [`whole`].
 
+mod compact;
 mod live;
 mod opsgenie;
 mod pagerduty;

@@ -14,9 +14,26 @@ use crate::mapping::{Consumer, RawBatch};
 /// How the objects of one dataset are read; clones share what is left to be whole.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reading {
-    excerpt: Option<Arc<Excerpt>>,
+    excerpts: Option<Excerpts>,
     /// Objects that are still to be handed over whole.
     whole: Arc<AtomicUsize>,
+}
+
+/// What is kept of an answer.
+#[derive(Clone, Debug)]
+struct Excerpts {
+    /// While some of its objects are to be whole.
+    first: Arc<Excerpt>,
+    then: Arc<Excerpt>,
+}
+
+/// Where an answer has its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// It is the list of them.
+    Itself,
+    /// The list is under some key.
+    UnderKey,
 }
 
 /// A path into an object.
@@ -28,27 +45,48 @@ impl Reading {
         Self::default()
     }
 
-    /// What is at these paths into each object. `levels`: how deep in an answer the
-    /// objects are (see [`Excerpt::below`]).
+    /// What is at these paths into each object.
     pub(super) fn of<'a>(
         detail: Detail,
-        levels: usize,
+        listed: Listed,
         paths: impl IntoIterator<Item = Path<'a>>,
     ) -> Self {
         let Detail::Read { whole_first } = detail else {
             return Self::whole();
         };
-        let excerpt = Excerpt::of(paths);
+        let of_each = Excerpt::of(paths);
+        if of_each.is_whole() {
+            return Self::whole();
+        }
+        let answer = |whole_first| {
+            let list = of_each.clone().listed(whole_first);
+            Arc::new(match listed {
+                Listed::Itself => list,
+                Listed::UnderKey => list.held(),
+            })
+        };
         Self {
-            excerpt: (!excerpt.is_whole()).then(|| Arc::new(excerpt.below(levels))),
+            excerpts: Some(Excerpts {
+                first: answer(whole_first),
+                then: answer(0),
+            }),
             whole: Arc::new(AtomicUsize::new(whole_first)),
         }
     }
 
     /// What is to be kept of the next answer; none: all of it.
     pub(super) fn next(&self) -> Option<Arc<Excerpt>> {
-        let may_leave_out = self.whole.load(Ordering::Relaxed) == 0;
-        self.excerpt.clone().filter(|_| may_leave_out)
+        let excerpts = self.excerpts.as_ref()?;
+        Some(Arc::clone(if self.is_past_the_first() {
+            &excerpts.then
+        } else {
+            &excerpts.first
+        }))
+    }
+
+    /// Whether no object is whole any more.
+    pub(super) fn is_past_the_first(&self) -> bool {
+        self.excerpts.is_some() && self.whole.load(Ordering::Relaxed) == 0
     }
 
     /// Notes a page that was handed over.
@@ -89,26 +127,28 @@ mod tests {
 
     #[test]
     fn the_first_objects_of_every_view_are_whole() {
-        let reading = Reading::of(Detail::Read { whole_first: 5 }, 1, [vec![To::Key("id")]]);
-        assert!(reading.next().is_none());
+        let five_first = Detail::Read { whole_first: 5 };
+        let reading = Reading::of(five_first, Listed::Itself, [vec![To::Key("id")]]);
         let listing = reading.clone();
+        let first = reading.next();
         listing.handed_over(&[page(100), page(3)]);
-        assert!(reading.next().is_none());
+        assert_eq!(reading.next(), first);
+        assert!(!reading.is_past_the_first());
         listing.handed_over(&[page(100), page(3)]);
-        assert!(reading.next().is_some());
+        assert_ne!(reading.next(), first);
+        assert!(reading.is_past_the_first());
     }
 
     #[test]
     fn who_reads_everything_gets_everything() {
+        let id = || vec![To::Key("id")];
         let nothing_first = Detail::Read { whole_first: 0 };
-        let reading = Reading::of(nothing_first, 1, [vec![To::Key("id")], vec![]]);
+        let reading = Reading::of(nothing_first, Listed::UnderKey, [id(), vec![]]);
         assert!(reading.next().is_none());
-        let reading = Reading::of(Detail::Whole, 1, [vec![To::Key("id")]]);
+        let reading = Reading::of(Detail::Whole, Listed::UnderKey, [id()]);
         assert!(reading.next().is_none());
-        assert!(
-            Reading::of(nothing_first, 1, [vec![To::Key("id")]])
-                .next()
-                .is_some()
-        );
+        assert!(!reading.is_past_the_first());
+        let reading = Reading::of(nothing_first, Listed::UnderKey, [id()]);
+        assert!(reading.next().is_some());
     }
 }

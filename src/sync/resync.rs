@@ -45,11 +45,12 @@ use crate::source::{Dataset, Detail, Page, Pages, Source, SourceError};
 /// APIs' rate limits are what bounds a listing.
 const DATASETS_AT_A_TIME: usize = 4;
 
-/// Pages that wait between a listing and the mapping of them.
-const WAITING_PAGES: usize = 2;
+/// Pages that wait between a listing and the mapping of them. More would be memory, and
+/// no gain: mapping a page takes less than listing it.
+const WAITING_PAGES: usize = 1;
 
 /// Mapped pages that wait for the catalog.
-pub(super) const WAITING_ENTITIES: usize = 4;
+pub(super) const WAITING_ENTITIES: usize = 2;
 
 /// Everything a resync works with. Built once, run as often as needed.
 pub struct Resync {

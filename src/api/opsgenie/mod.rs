@@ -21,7 +21,7 @@ pub use self::query::{Field, OpsgenieQuery, Sign};
 use super::credential::{CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{self, Excerpt};
 use crate::http::{
     BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
 };
@@ -461,7 +461,8 @@ impl OpsgenieClient {
             Domain::Incident => &self.incident,
             Domain::Configuration => &self.configuration,
         };
-        let request = || Request::new(Method::GET, url.clone(), policy).excerpt(keep.clone());
+        let read = excerpt::reader(keep);
+        let request = || Request::new(Method::GET, url.clone(), policy).reading(&read);
         let (reply, key) = self.key.send(http, request).await?;
         Ok((reply, key.token().to_owned()))
     }

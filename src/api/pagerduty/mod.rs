@@ -18,7 +18,7 @@ use url::Url;
 use super::credential::{Authorization, CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{self, Excerpt};
 use crate::http::{
     BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
 };
@@ -145,7 +145,8 @@ impl PagerdutyClient {
             }
             pairs.extend_pairs(query);
         }
-        let request = || request(Method::GET, &url, None, &self.policy).excerpt(keep.clone());
+        let read = excerpt::reader(keep);
+        let request = || request(Method::GET, &url, None, &self.policy).reading(&read);
         let reply = Self::answered(self.token.send(&self.http, request).await?)?;
         let more = more(&reply)?;
         let total = reply

@@ -15,6 +15,7 @@ mod ingest;
 mod integration;
 mod kafka;
 mod login;
+mod page;
 mod resync_request;
 mod search;
 #[cfg(test)]
@@ -48,7 +49,7 @@ pub use self::integration::{
 };
 pub use self::kafka::KafkaCredentials;
 pub use self::resync_request::ResyncWish;
-pub use self::search::{EntityPage, Shown};
+pub use self::search::Shown;
 pub use self::upsert::{BulkOutcome, EntityFailure, UpsertOptions};
 
 /// The version that this integration reports.

@@ -5,24 +5,17 @@
 //! the middle of it may have been another one, so its beginning and its end are
 //! asked for.
 
+use std::sync::{Mutex, PoisonError};
+
 use reqwest::Method;
 use reqwest::header::USER_AGENT;
 use serde_json::{Value, json};
 
-use super::{PortClient, member, never};
+use super::{PortClient, member, never, page};
 use crate::api::ApiError;
 
 /// Entities that the paged search gives at once, at most.
 const PAGE: usize = 1_000;
-
-/// Some of a blueprint's entities.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EntityPage {
-    /// As Port shows them.
-    pub entities: Vec<Value>,
-    /// Where the next page begins; none after the last one.
-    pub next: Option<String>,
-}
 
 /// What to show of an entity beside its identifier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,13 +30,18 @@ pub struct Shown {
 
 impl PortClient {
     /// A page of this installation's entities of a blueprint, a thousand at a
-    /// time. `from`: what the page before said.
+    /// time. `from`: what the page before said. Gives what the next page is to be
+    /// asked with; none after the last one.
+    ///
+    /// Each entity is handed to `take` while the page is read, so that one of them is
+    /// in memory at a time; if the page has to be asked for again, once more.
     pub async fn entities_of_blueprint(
         &self,
         blueprint: &str,
         shown: &Shown,
         from: Option<&str>,
-    ) -> Result<EntityPage, ApiError> {
+        take: impl FnMut(Value) + Send,
+    ) -> Result<Option<String>, ApiError> {
         let mut body = json!({
             "query": {"combinator": "and", "rules": self.ownership()},
             "limit": PAGE,
@@ -66,17 +64,18 @@ impl PortClient {
             .header(USER_AGENT, self.0.exporter.clone())
             .json(body.to_string())
             .safe_to_repeat();
-        let mut reply = self.send(request, never).await?;
-        let next = reply
-            .body
-            .as_mut()
-            .and_then(|body| Some(body.get_mut("next")?.take()))
-            .and_then(|next| match next {
-                Value::String(next) if !next.is_empty() => Some(next),
-                _ => None,
-            });
-        let entities = member(reply, "entities")?;
-        Ok(EntityPage { entities, next })
+        let take = Mutex::new(take);
+        let read = |body: &[u8]| {
+            let mut take = take.lock().unwrap_or_else(PoisonError::into_inner);
+            page::read(body, &mut *take)
+        };
+        let reply = self.send(request.reading(&read), never).await?;
+        let next = reply.body.as_ref().and_then(|body| body.get("next"));
+        let next = next.and_then(Value::as_str).filter(|next| !next.is_empty());
+        let next = next.map(str::to_owned);
+        // All have been taken, and an empty list stands in their place.
+        member::<Vec<Value>>(reply, "entities")?;
+        Ok(next)
     }
 
     /// Those of the named entities that are this installation's. For at most a

@@ -20,7 +20,7 @@ use url::Url;
 use super::credential::{CredentialSource, Secret};
 use super::error::shape;
 use super::{ApiError, BaseUrl, PAGE_SIZE};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{self, Excerpt};
 use crate::http::{
     BuildError, HttpClient, LastAnswer, Pacer, RateHeaders, Reply, Request, RetryPolicy,
 };
@@ -210,7 +210,8 @@ impl StatuspageClient {
         url.query_pairs_mut()
             .append_pair("page", &page.to_string())
             .append_pair(size, &PAGE_SIZE.to_string());
-        let request = || Request::new(Method::GET, url.clone(), &self.policy).excerpt(keep.clone());
+        let read = excerpt::reader(keep);
+        let request = || Request::new(Method::GET, url.clone(), &self.policy).reading(&read);
         let reply = self.send(request, |_| false).await?;
         match reply.body {
             Some(Value::Array(objects)) if objects.iter().all(Value::is_object) => Ok(objects),

@@ -183,7 +183,7 @@ mod tests {
                 mapped.ledger.note(fingerprint, 0);
             }
             for (blueprint, identifier) in &targets {
-                mapped.targets.insert(mapped.ledger.fingerprint(blueprint, identifier));
+                mapped.targets.insert(mapped.ledger.fingerprint(blueprint, identifier), ());
             }
             let rules = rules(keep_related, Some("b"));
             let mut listing = Listing::default();

@@ -221,15 +221,23 @@ impl Writer {
             self.count_unchanged(&[(config, 1)]);
             return;
         }
+        let is_sent = is_touched || self.mapped.ledger.is_sent(fingerprint);
+        let earlier = self.held.release(fingerprint);
+        // Most of a catalog is equal, and what is not sent need not be written down.
+        if earlier.is_none() && !is_sent && self.current.is_unchanged(fingerprint, &entity) {
+            self.count_unchanged(&[(config, 1)]);
+            return;
+        }
+        let was_held = earlier.is_some();
         let merge = self.is_to_merge(config, &entity);
         let mut pending = Pending::new(config, entity, Some(fingerprint), merge, as_of);
-        if let Some(mut earlier) = self.held.release(fingerprint) {
+        if let Some(mut earlier) = earlier {
             earlier.absorb(pending);
             pending = earlier;
         }
-        if is_touched || self.mapped.ledger.is_sent(fingerprint) {
+        if is_sent {
             self.enqueue(pending).await;
-        } else if self.current.is_unchanged(fingerprint, &pending.entity) {
+        } else if was_held && self.current.is_unchanged(fingerprint, &pending.entity) {
             self.count_unchanged(&pending.shares);
         } else if self.may_become_equal(config, fingerprint, &pending.entity.blueprint) {
             self.held.hold(fingerprint, pending);
@@ -270,7 +278,7 @@ impl Writer {
                 .unwrap_or(ANY_BLUEPRINT);
             for target in order::targets(targets) {
                 let target = self.mapped.ledger.fingerprint(blueprint, target);
-                self.mapped.targets.insert(target);
+                self.mapped.targets.insert(target, ());
             }
         }
     }

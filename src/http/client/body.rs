@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use reqwest::Response;
 
 /// How much memory is set aside on the server's word alone.
-const TRUSTED: usize = 1024 * 1024;
+const TRUSTED: usize = 4 * 1024 * 1024;
 
 /// Why a body could not be read to its end.
 pub(super) enum Unread {

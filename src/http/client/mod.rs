@@ -23,7 +23,6 @@ use super::headers::is_daily_quota_spent;
 use super::last_answer::Memory;
 use super::retry::{Decision, Failed, Outcome, RetryPolicy, decide};
 use super::{LastAnswer, Pacer, RateHeaders, SafeUrl, Slot};
-use crate::excerpt::Excerpt;
 use crate::settings::OutboundSettings;
 use crate::telemetry::metrics::{self, ApiOutcome};
 
@@ -52,6 +51,10 @@ pub enum Expect {
     Success,
 }
 
+/// Makes a value of a JSON document, or of what is wanted of it. May be asked again for
+/// the same request, where a document turned out to be broken.
+pub type ReadBody<'a> = dyn Fn(&[u8]) -> serde_json::Result<Value> + Sync + 'a;
+
 /// A request and how much patience it deserves.
 pub struct Request<'policy> {
     method: Method,
@@ -60,7 +63,7 @@ pub struct Request<'policy> {
     body: Option<Bytes>,
     repeatable: bool,
     expect: Expect,
-    excerpt: Option<Arc<Excerpt>>,
+    read: Option<&'policy ReadBody<'policy>>,
     policy: &'policy RetryPolicy,
 }
 
@@ -75,7 +78,7 @@ impl<'policy> Request<'policy> {
             body: None,
             repeatable,
             expect: Expect::Json,
-            excerpt: None,
+            read: None,
             policy,
         }
     }
@@ -107,16 +110,16 @@ impl<'policy> Request<'policy> {
         self
     }
 
-    /// Keeps only this of what a 2xx brings.
+    /// Reads what a 2xx brings in this way.
     #[must_use]
-    pub fn excerpt(mut self, excerpt: Option<Arc<Excerpt>>) -> Self {
-        self.excerpt = excerpt;
+    pub fn reading(mut self, read: &'policy ReadBody<'policy>) -> Self {
+        self.read = Some(read);
         self
     }
 
     fn parse(&self, body: &[u8]) -> serde_json::Result<Value> {
-        match &self.excerpt {
-            Some(excerpt) => excerpt.read(body),
+        match self.read {
+            Some(read) => read(body),
             None => serde_json::from_slice(body),
         }
     }

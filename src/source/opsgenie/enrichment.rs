@@ -342,7 +342,7 @@ impl Enricher {
     /// The object that was asked for, if there is one.
     fn usable(&self, answer: Answer, what: &str, enrichment: Enrichment) -> Option<Value> {
         match answer {
-            Ok(Some(object)) => Some(Value::clone(&object)),
+            Ok(Some(object)) => Some(object.value()),
             Ok(None) => {
                 self.say_gone(what, enrichment);
                 None

@@ -30,7 +30,7 @@ pub(super) use self::live::remains;
 use self::query::Request;
 pub(super) use self::select::may_list;
 use super::live::Live;
-use super::reading::{self, Reading};
+use super::reading::{self, Listed, Reading};
 use super::{Dataset, Detail, Pages, Source, SourceError};
 use crate::api::{ApiError, OpsgenieClient, OpsgenieList, PAGE_SIZE, Worth};
 use crate::excerpt::To;
@@ -179,9 +179,12 @@ pub(super) async fn open(
 /// objects apart, and to find what is set beside them.
 fn reading(detail: Detail, consumers: &[Consumer]) -> Reading {
     const OWN: [&str; 3] = ["id", "teamId", "impactedServices"];
-    // An object whose list is under `data`.
     let own = OWN.map(|key| vec![To::Key(key)]);
-    Reading::of(detail, 2, reading::paths(consumers).chain(own))
+    Reading::of(
+        detail,
+        Listed::UnderKey,
+        reading::paths(consumers).chain(own),
+    )
 }
 
 /// Resource configs that one listing serves.

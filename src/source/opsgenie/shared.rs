@@ -17,6 +17,7 @@ use super::listing;
 use super::query::Request;
 use crate::api::{ApiError, OpsgenieClient, OpsgenieList, Worth};
 use crate::source::SourceError;
+use crate::source::compact::Compact;
 use crate::source::patience::Patience;
 use crate::source::reading::Reading;
 
@@ -62,7 +63,7 @@ impl Kept {
 }
 
 /// What came of asking for one object: none when it is gone.
-pub(super) type Answer = Result<Option<Arc<Value>>, Arc<ApiError>>;
+pub(super) type Answer = Result<Option<Compact>, Arc<ApiError>>;
 
 type Asked = Shared<BoxFuture<'static, Answer>>;
 
@@ -97,7 +98,7 @@ impl Details {
                         match fetch.await {
                             Ok(object) => {
                                 patience.succeeded();
-                                Ok(object.map(Arc::new))
+                                Ok(object.as_ref().map(Compact::from))
                             }
                             Err(error) => {
                                 patience.failed(&error);

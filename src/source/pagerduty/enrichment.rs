@@ -30,6 +30,7 @@ use crate::jq::Step;
 use crate::mapping::{Column, RawBatch};
 use crate::resource_config::{PagerdutyKind, ResourceConfig};
 use crate::source::SourceError;
+use crate::source::compact::Compact;
 use crate::source::patience::Patience;
 use crate::source::reading::Reading;
 use crate::source::said::Said;
@@ -268,7 +269,7 @@ impl Enricher {
                 Some(policy) => answers
                     .get(&policy)
                     .and_then(|oncalls| oncalls.0.get(&policy))
-                    .map(|oncalls| Value::Array(oncalls.clone())),
+                    .map(|oncalls| oncalls.iter().map(Compact::value).collect()),
                 None => Some(Value::Array(Vec::new())),
             })
             .collect()
@@ -474,7 +475,7 @@ async fn fetch_oncalls(
 }
 
 /// On-call entries by the escalation policy they belong to.
-struct OncallsByPolicy(HashMap<String, Vec<Value>>);
+struct OncallsByPolicy(HashMap<String, Vec<Compact>>);
 
 impl Receiver for OncallsByPolicy {
     async fn take(&mut self, oncalls: Vec<Value>) -> Result<(), SourceError> {
@@ -484,7 +485,7 @@ impl Receiver for OncallsByPolicy {
                 .and_then(Value::as_str)
                 .and_then(|id| self.0.get_mut(id))
             {
-                of_policy.push(oncall);
+                of_policy.push(Compact::from(&oncall));
             }
         }
         Ok(())

@@ -28,7 +28,7 @@ use self::listing::Receiver;
 pub(super) use self::live::{may_list, remains};
 use self::query::Request;
 use super::live::Live;
-use super::reading::{self, Reading};
+use super::reading::{self, Listed, Reading};
 use super::said::Said;
 use super::{Dataset, Detail, Pages, Source, SourceError};
 use crate::api::{ApiError, PagerdutyClient};
@@ -173,8 +173,11 @@ fn reading(request: &Request, detail: Detail, consumers: &[Consumer]) -> Reading
         vec![Key("escalation_policy"), Key("id")],
         vec![Key("users"), Each, Key("id")],
     ];
-    // The list is under a key that is named like the endpoint, or otherwise.
-    Reading::of(detail, 2, reading::paths(consumers).chain(own))
+    Reading::of(
+        detail,
+        Listed::UnderKey,
+        reading::paths(consumers).chain(own),
+    )
 }
 
 /// All incidents with these statuses, whenever they began, each with what

@@ -71,7 +71,7 @@ impl Statuspage {
         let fetched = Timestamp::now();
         let views = consumers
             .into_iter()
-            .zip(views(collection, vec![object]))
+            .zip(views(collection, vec![object], false))
             .filter(|(consumers, _)| !consumers.is_empty())
             .map(|(consumers, batch)| LiveView {
                 consumers,

@@ -17,13 +17,14 @@ use tokio::sync::OnceCell;
 
 pub(super) use self::live::remains;
 use super::live::Live;
-use super::reading::{self, Reading};
+use super::reading::{self, Listed, Reading};
 use super::seen::Seen;
 use super::{Dataset, Detail, Pages, Source, SourceError};
 use crate::api::{ApiError, PAGE_SIZE, StatuspageClient};
 use crate::causes::one_line;
 use crate::excerpt::To;
 use crate::http::LastAnswer;
+use crate::jq::Step;
 use crate::live_events::Subject;
 use crate::mapping::{Consumer, RawBatch};
 use crate::resource_config::{Kind, ResourceConfig, StatuspageKind};
@@ -98,6 +99,11 @@ impl Source for Statuspage {
             page_ids: self.page_ids.clone(),
             pages: OnceCell::new(),
             began: Timestamp::now(),
+            updates_are_read: consumers(StatuspageKind::Incident).iter().any(|incidents| {
+                incidents
+                    .config
+                    .may_read(&[Step::Key("incident_updates".into())])
+            }),
         });
         let candidates = [
             (Collection::Pages, vec![StatuspageKind::Statuspage]),
@@ -150,7 +156,7 @@ fn reading(collection: Collection, detail: Detail, views: &[Vec<Consumer>]) -> R
     for (consumers, inside) in views.iter().zip([&[][..], &UPDATES[..]]) {
         paths.extend(reading::paths(consumers).map(|path| [inside, &path].concat()));
     }
-    Reading::of(detail, 1, paths)
+    Reading::of(detail, Listed::Itself, paths)
 }
 
 /// Where an incident holds its updates.
@@ -190,6 +196,8 @@ struct Listing {
     pages: OnceCell<Vec<Value>>,
     /// Before it the status pages had not been asked for.
     began: Timestamp,
+    /// Whether an expression of an incident looks at its updates.
+    updates_are_read: bool,
 }
 
 impl Listing {
@@ -232,10 +240,13 @@ impl Listing {
         let mut turn = Turn::new(&self.client, collection, page_id, reading.clone());
         loop {
             let asked = Timestamp::now();
+            let takes_updates = !self.updates_are_read && reading.is_past_the_first();
             let Some(objects) = turn.next().await? else {
                 return Ok(());
             };
-            pages.send_as_of(asked, views(collection, objects)).await?;
+            pages
+                .send_as_of(asked, views(collection, objects, takes_updates))
+                .await?;
         }
     }
 
@@ -257,7 +268,7 @@ impl Listing {
             .cloned()
             .collect();
         if !wanted.is_empty() {
-            let views = views(Collection::Pages, wanted);
+            let views = views(Collection::Pages, wanted, false);
             pages.send_as_of(self.began, views).await?;
         }
         // Left unsaid, a page that lost its reader would look like one that is gone.
@@ -406,8 +417,9 @@ pub(super) fn id(object: &Value) -> Option<&str> {
     object.get("id")?.as_str()
 }
 
-/// The batches that a page of a collection gives, in the order of its views.
-fn views(collection: Collection, objects: Vec<Value>) -> Vec<RawBatch> {
+/// The batches that a page of a collection gives, in the order of its views. Incidents
+/// may have to part with their updates.
+fn views(collection: Collection, mut objects: Vec<Value>, takes_updates: bool) -> Vec<RawBatch> {
     match collection {
         Collection::Pages
         | Collection::ComponentGroups
@@ -415,7 +427,11 @@ fn views(collection: Collection, objects: Vec<Value>) -> Vec<RawBatch> {
         | Collection::Unresolved
         | Collection::ActiveMaintenances => vec![batch(objects)],
         Collection::Incidents => {
-            let updates = objects.iter().flat_map(updates_of).collect();
+            let updates = if takes_updates {
+                objects.iter_mut().flat_map(take_updates).collect()
+            } else {
+                objects.iter().flat_map(updates_of).collect()
+            };
             vec![batch(objects), batch(updates)]
         }
     }
@@ -425,6 +441,13 @@ fn views(collection: Collection, objects: Vec<Value>) -> Vec<RawBatch> {
 pub(super) fn updates_of(incident: &Value) -> Vec<Value> {
     let updates = incident.get("incident_updates").and_then(Value::as_array);
     updates.cloned().unwrap_or_default()
+}
+
+fn take_updates(incident: &mut Value) -> Vec<Value> {
+    match incident.get_mut("incident_updates").map(Value::take) {
+        Some(Value::Array(updates)) => updates,
+        _ => Vec::new(),
+    }
 }
 
 fn batch(objects: Vec<Value>) -> RawBatch {
