@@ -7,8 +7,7 @@
 # else: no shell, no package manager.
 #
 # Why glibc on distroless/cc and not a static musl binary: the listener KAFKA
-# needs OpenSSL, which distroless/cc has and keeps up to date; mapping allocates
-# much and in many threads, which musl's allocator does slowly; and glibc resolves
+# needs OpenSSL, which distroless/cc has and keeps up to date; and glibc resolves
 # names as the hosts around it do. It costs about 20 MB. The builder's Debian release has to
 # be the runtime's: a binary does not start on an older glibc than it was
 # linked with.

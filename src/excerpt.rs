@@ -88,12 +88,15 @@ impl Excerpt {
     fn keep<'a>(&mut self, path: impl IntoIterator<Item = To<'a>>) {
         let mut node = self;
         for step in path {
+            if node.is_whole {
+                return;
+            }
             node = match step {
                 To::Key(key) => node.named.entry(key.to_owned()).or_default(),
                 To::Each => node.each.get_or_insert_default(),
             };
         }
-        node.is_whole = true;
+        *node = Self::WHOLE.clone();
     }
 
     /// Adds to what is said of a key what is said of all, so that one look is enough.
@@ -110,7 +113,10 @@ impl Excerpt {
     }
 
     fn add(&mut self, other: &Self) {
-        self.is_whole |= other.is_whole;
+        if self.is_whole || other.is_whole {
+            *self = Self::WHOLE.clone();
+            return;
+        }
         for (key, part) in &other.named {
             self.named.entry(key.clone()).or_default().add(part);
         }
@@ -135,7 +141,8 @@ impl Excerpt {
         }
     }
 
-    /// Reads this of a JSON text, all of which has to be JSON.
+    /// Reads this of a JSON text. What is passed over has to have the form of JSON; whether
+    /// its texts and numbers can be had, nobody asks.
     pub fn read(&self, text: &[u8]) -> serde_json::Result<Value> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let value = self.deserialize(&mut deserializer)?;

@@ -34,11 +34,6 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// All requests: those of the original were not told apart.
-    pub(super) fn requests(&self) -> f64 {
-        real(self.vendor_requests + self.port_requests)
-    }
-
     pub(super) fn cpu_micros_per_entity(&self) -> f64 {
         self.measured.cpu_seconds * 1e6 / real(self.entities.max(1))
     }

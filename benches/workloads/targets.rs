@@ -13,7 +13,7 @@ use super::{Figures, real};
 /// So many times less processor time than the original takes.
 const TIMES_LESS_CPU: f64 = 40.0;
 const PEAK_MEBIBYTES: f64 = 48.0;
-/// Of the original's requests, vendor's and Port's together.
+/// Of the original's requests to the vendor.
 const SHARE_OF_REQUESTS: f64 = 0.5;
 /// Of the original's requests, for those to Port where nothing changed. How many of its
 /// requests went to Port is not known.
@@ -188,13 +188,16 @@ fn of_row(row: &Row) -> Vec<Target> {
         let what = format!("{title}: CPU of an entity, less than the original's");
         targets.push(Target::at_least(what, TIMES_LESS_CPU, less, TIMES));
 
-        let theirs = row.scaled(original, original.requests);
-        let most = theirs * SHARE_OF_REQUESTS;
-        let what = format!(
-            "{title}: requests to vendor and Port, half the original's for as many entities"
-        );
-        targets.push(Target::at_most(what, most, row.requests(), REQUESTS));
+        if let Some(upstream) = row.workload.upstream(original) {
+            let most = row.scaled(original, upstream) * SHARE_OF_REQUESTS;
+            let what = format!(
+                "{title}: requests to the vendor, half the original's for as many entities"
+            );
+            let ours = real(row.vendor_requests);
+            targets.push(Target::at_most(what, most, ours, REQUESTS));
+        }
 
+        let theirs = row.scaled(original, original.requests);
         if row.workload.state == State::Unchanged {
             let most = theirs * PORTS_SHARE_UNCHANGED;
             let what = format!(

@@ -98,6 +98,20 @@ impl Workload {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// How many of the original's requests went to the vendor, by reckoning: all but those
+    /// that write twenty entities each and those that look up fifty. Nothing for a
+    /// handful of entities, of which others are the most.
+    pub(super) fn upstream(self, original: &Original) -> Option<f64> {
+        if self.dataset == DatasetSize::Examples {
+            return None;
+        }
+        let written = match self.state {
+            State::First => original.entities / 20.0,
+            State::Unchanged => 0.0,
+        };
+        Some(original.requests - written - original.entities / 50.0)
+    }
+
     /// What the original took for the same. Nobody measured Opsgenie's second resync, nor
     /// anything of medium size.
     pub(super) const fn original(self) -> Option<Original> {

@@ -2,7 +2,7 @@
 //! has to be written at all.
 //!
 //! ```text
-//! blueprint ─▶ its definition ─▶ pages of a thousand entities ─▶ digests   (the page is dropped)
+//! blueprint ─▶ its definition ─▶ pages of a thousand entities ─▶ digests   (entity by entity)
 //! mapped entity ─▶ digest ─▶ the same? then it is left alone
 //! ```
 //!
@@ -35,7 +35,7 @@ use crate::causes::one_line;
 use crate::mapping::Entity;
 use crate::resource_config::MappedFields;
 
-/// Pages of current entities in memory at a time: each is some megabytes.
+/// Pages of current entities in memory at a time, as text: each is some megabytes.
 const PAGES_AT_A_TIME: usize = 2;
 
 /// Pages of a thousand entities of one blueprint: more than Port holds for anybody.

@@ -82,6 +82,11 @@ pub(super) fn enter_stack(size: usize) {
     LOWEST.set(Some(here().saturating_sub(size - STACK_RESERVE)));
 }
 
+/// Whether this thread's stack was made for whatever an expression may need.
+pub(super) fn has_large_stack() -> bool {
+    LOWEST.get().is_some()
+}
+
 /// The amounts of one evaluation; giving it up restores those of the one it
 /// was started from.
 pub(super) struct Run {
@@ -93,7 +98,7 @@ const SMALL_PROGRAM: usize = 100;
 
 /// Whether this thread's stack can hold a program of this depth at all.
 pub(super) fn holds(depth: usize) -> bool {
-    LOWEST.get().is_some() || depth <= SMALL_PROGRAM
+    has_large_stack() || depth <= SMALL_PROGRAM
 }
 
 impl Run {

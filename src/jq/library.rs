@@ -69,6 +69,11 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 /// What an expression that calls `called` is to be linked with. Those of its
 /// own definitions that have a name of ours are linked needlessly, no more.
 pub(super) fn linked<'s>(called: HashSet<Signature<'s>>) -> (Vec<Def<&'s str>>, Vec<Fun<Engine>>) {
+    // Paths and texts call nothing, and making all functions takes longer than
+    // compiling one of those.
+    if called.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
     let mut wanted = called;
     let mut defs: Vec<Def<&'s str>> = Vec::new();
     // A definition uses what stands above it, so one pass upwards finds all.

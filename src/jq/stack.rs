@@ -72,8 +72,12 @@ pub async fn on_large_stack<T: Send + 'static>(
     }
 }
 
-/// Like [`on_large_stack`], for code that may block and borrows.
+/// Like [`on_large_stack`], for code that may block and borrows. Where the stack is
+/// large already, no thread is started.
 pub fn on_large_stack_blocking<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Panicked> {
+    if fuel::has_large_stack() {
+        return catch_unwind(AssertUnwindSafe(work)).map_err(|cause| Panicked::new(&*cause));
+    }
     thread::scope(|scope| {
         let started = named().spawn_scoped(scope, move || run(work));
         match started {

@@ -8,7 +8,7 @@ use super::fit::{self, Blueprints};
 use super::{MappingDocument, Parsed, ResourceConfig, kind, resource};
 use crate::{
     document::{InvalidDocument, Path, Reader},
-    jq::Jq,
+    jq::{Jq, on_large_stack_blocking},
     settings::SourceName,
 };
 
@@ -84,7 +84,15 @@ fn finish(
     sources: &[SourceName],
     blueprints: Option<&Blueprints>,
 ) -> Result<Parsed, InvalidDocument> {
-    let document = value.and_then(|value| document(&mut reader, value, sources));
+    // All expressions are compiled on one large stack.
+    let document = value.and_then(|value| {
+        on_large_stack_blocking(|| document(&mut reader, value, sources)).unwrap_or_else(
+            |panicked| {
+                reader.problem(&Path::default(), panicked.to_string(), None);
+                None
+            },
+        )
+    });
     if let (Some(value), Some(blueprints)) = (value, blueprints) {
         fit::compare(&mut reader, value, blueprints);
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 /// A value as its JSON text, which takes a quarter of the memory, or less. For what is
-/// kept until a resync ends and may never be asked for again.
+/// kept until a resync ends and may never be asked for again. A fraction may come back
+/// different in its last digit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Compact(Arc<str>);
 

@@ -84,6 +84,11 @@ impl Reading {
         }))
     }
 
+    /// Whether every object is whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.excerpts.is_none()
+    }
+
     /// Whether no object is whole any more.
     pub(super) fn is_past_the_first(&self) -> bool {
         self.excerpts.is_some() && self.whole.load(Ordering::Relaxed) == 0

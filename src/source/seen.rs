@@ -5,19 +5,33 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde_json::Value;
 
+use super::reading::Reading;
+
 /// Objects by id, or by their whole content where they have none (on-calls).
 /// Eight bytes an object.
 #[derive(Default)]
 pub(super) struct Seen {
     hasher: RandomState,
     hashes: HashSet<u64>,
+    /// Whether an object without an id is always new.
+    only_by_id: bool,
 }
 
 impl Seen {
+    /// For objects that are read in this way. Of what has no id, an excerpt is not enough
+    /// to tell it from another: twice is better than not at all.
+    pub(super) fn of(reading: &Reading) -> Self {
+        Self {
+            only_by_id: !reading.is_whole(),
+            ..Self::default()
+        }
+    }
+
     /// Whether `object` is new.
     pub(super) fn insert(&mut self, object: &Value) -> bool {
         let hash = match object.get("id").and_then(Value::as_str) {
             Some(id) => self.hasher.hash_one(id),
+            None if self.only_by_id => return true,
             None => self.hasher.hash_one(object.to_string()),
         };
         self.hashes.insert(hash)

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
+    excerpt::{Excerpt, To},
     jq::Step,
     mapping::{Cause, Severity},
 };
@@ -94,11 +95,34 @@ fn results(payload: &Value, resources: &[Arc<ResourceConfig>]) -> Value {
                 columns: batch.columns.iter().map(|column| column.key).collect(),
             })
             .collect();
-        for (consumer, mapped) in consumers.iter().zip(map(&batch, &consumers)) {
-            results[consumer.config.index] = summary(&mapped);
+        let mapped = map(&batch, &consumers);
+        let of_what_is_read = map(&read_of(&batch, &consumers), &consumers);
+        for ((consumer, mapped), of_what_is_read) in
+            consumers.iter().zip(mapped).zip(of_what_is_read)
+        {
+            let summary = summary(&mapped);
+            assert_eq!(self::summary(&of_what_is_read), summary, "{kind}");
+            results[consumer.config.index] = summary;
         }
     }
     Value::Array(results)
+}
+
+/// The batch as a resync has it: of each object what the expressions can read, and by
+/// what it is called.
+fn read_of(batch: &RawBatch, consumers: &[Consumer]) -> RawBatch {
+    let mut paths: Vec<Vec<To<'_>>> = vec![vec![To::Key("id")]];
+    for consumer in consumers {
+        consumer.config.for_each_expression(&mut |expression| {
+            paths.extend(expression.filter.reads().map(Iterator::collect::<Vec<_>>));
+        });
+    }
+    let excerpt = Excerpt::of(paths);
+    let objects = batch.objects.iter();
+    RawBatch {
+        objects: objects.map(|object| excerpt.taken_from(object)).collect(),
+        ..batch.clone()
+    }
 }
 
 fn batch(payload: &Value, kind: &str) -> RawBatch {

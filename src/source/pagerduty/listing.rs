@@ -62,7 +62,7 @@ pub(super) async fn run(
             request,
             reading,
             part,
-            seen: Seen::default(),
+            seen: Seen::of(reading),
         };
         listing.run(receiver).await?;
     }

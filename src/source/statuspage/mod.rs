@@ -152,7 +152,11 @@ fn reading(collection: Collection, detail: Detail, views: &[Vec<Consumer>]) -> R
     if let Collection::Pages = collection {
         return Reading::whole();
     }
-    let mut paths = vec![vec![To::Key("id")]];
+    let own = To::Key("id");
+    let mut paths = vec![vec![own]];
+    if views.get(1).is_some_and(|updates| !updates.is_empty()) {
+        paths.push([&UPDATES[..], &[own]].concat());
+    }
     for (consumers, inside) in views.iter().zip([&[][..], &UPDATES[..]]) {
         paths.extend(reading::paths(consumers).map(|path| [inside, &path].concat()));
     }
@@ -355,10 +359,10 @@ impl<'a> Turn<'a> {
             client,
             collection,
             page_id,
+            seen: Seen::of(&reading),
             reading,
             number: 0,
             most_pages: MOST_PAGES,
-            seen: Seen::default(),
             has_ended: false,
         }
     }

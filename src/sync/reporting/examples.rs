@@ -20,8 +20,9 @@ use crate::telemetry::{self, Masker};
 /// Objects of each resource config.
 pub(super) const WANTED: usize = 5;
 
-/// Batches that wait to be sent.
-const WAITING: usize = 16;
+/// Batches that wait to be sent: those of as many resource configs, whatever Port takes
+/// for each.
+const WAITING: usize = 128;
 
 /// Port takes no larger body; a little is left for what is around the objects.
 const BODY: usize = 1024 * 1024 - 64;
@@ -85,7 +86,7 @@ impl Examples {
         });
     }
 
-    /// Where the channel is full the next page may have a better chance.
+    /// Where the channel is full there are none: later objects of a listing are not whole.
     pub(super) fn take(&self, consumer: &Consumer, batch: &RawBatch) {
         let wanted = self
             .wanted
@@ -95,6 +96,7 @@ impl Examples {
             return;
         };
         let Ok(place) = self.sender.try_reserve() else {
+            wanted.store(0, Ordering::Relaxed);
             return;
         };
         let count = batch.objects.len();

@@ -64,7 +64,7 @@ pub(super) async fn run(
         worth,
         reading,
         most_pages: MOST_PAGES,
-        seen: Seen::default(),
+        seen: Seen::of(reading),
     };
     listing.run(receiver).await
 }
@@ -162,7 +162,7 @@ impl Listing<'_> {
         window: Option<Window>,
         receiver: &mut impl Receiver,
     ) -> Result<Pages, SourceError> {
-        let mut in_window = Seen::default();
+        let mut in_window = Seen::of(self.reading);
         let mut before = None;
         let mut after = None;
         for turn in 0..TURNS {
