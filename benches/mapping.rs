@@ -17,12 +17,18 @@ use std::time::{Duration, Instant};
 
 use criterion::{Bencher, Criterion, Throughput};
 use portolan::catalog::Defaults;
+use portolan::excerpt::{Excerpt, To};
 use portolan::jq::{Jq, Limits, on_large_stack_blocking};
 use portolan::mapping::{Consumer, RawBatch, map_batch};
 use portolan::resource_config::{ResourceConfig, parse_value};
 use portolan::sandbox::{DatasetSize, Sandbox, SandboxOptions};
 use portolan::settings::SourceName;
 use serde_json::Value;
+
+/// As the program has it.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const OBJECTS: usize = 10_000;
 
@@ -70,22 +76,29 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 struct Compared {
     source: SourceName,
     objects: usize,
+    /// All of every page, with `serde_json`.
     parsing: Option<Duration>,
+    /// What the mapping reads of every page.
+    reading: Option<Duration>,
     mapping: Option<Duration>,
 }
 
 impl Compared {
-    /// Says nothing where the command line left one of the two out.
+    /// Says nothing where the command line left one of them out.
     #[expect(clippy::print_stdout, reason = "the result of a benchmark")]
     fn tell(&self) {
-        let (Some(parsing), Some(mapping)) = (self.parsing, self.mapping) else {
+        let (Some(parsing), Some(reading), Some(mapping)) =
+            (self.parsing, self.reading, self.mapping)
+        else {
             return;
         };
+        let times = |took: Duration| took.as_secs_f64() / parsing.as_secs_f64();
+        let each_second = self.objects as u128 * 1_000_000_000 / mapping.as_nanos().max(1);
         println!(
-            "{}: mapping takes {:.1} times what parsing takes, {} objects a second",
+            "{}: reading pages takes {:.2} times what parsing them whole takes, mapping {:.2} times, {each_second} objects a second",
             self.source.as_str(),
-            mapping.as_secs_f64() / parsing.as_secs_f64(),
-            self.objects as u128 * 1_000_000_000 / mapping.as_nanos().max(1),
+            times(reading),
+            times(mapping),
         );
     }
 }
@@ -106,27 +119,49 @@ fn keep_best(bencher: &mut Bencher, best: &mut Option<Duration>, mut work: impl 
 
 fn measure(criterion: &mut Criterion, source: SourceName, kinds: &[Kind]) -> Compared {
     let objects: usize = kinds.iter().map(|kind| kind.batch.objects.len()).sum();
-    let pages: Vec<Vec<u8>> = kinds
+    let pages: Vec<(Excerpt, Vec<u8>)> = kinds
         .iter()
-        .flat_map(|kind| kind.batch.objects.chunks(PAGE))
-        .filter_map(|page| serde_json::to_vec(page).ok())
+        .flat_map(|kind| {
+            let read = read_by(&kind.consumers).listed(0);
+            let pages = kind.batch.objects.chunks(PAGE);
+            pages.filter_map(move |page| Some((read.clone(), serde_json::to_vec(page).ok()?)))
+        })
+        .collect();
+    // As a resync has them.
+    let batches: Vec<RawBatch> = kinds
+        .iter()
+        .map(|kind| {
+            let read = read_by(&kind.consumers).listed(0);
+            let objects = read.taken_from(&Value::Array(kind.batch.objects.clone()));
+            RawBatch {
+                objects: objects.as_array().cloned().unwrap_or_default(),
+                ..RawBatch::default()
+            }
+        })
         .collect();
     let mut group = criterion.benchmark_group(source.as_str());
     group.throughput(Throughput::Elements(objects as u64));
     group.sample_size(10);
-    let (mut parsing, mut mapping) = (None, None);
+    let (mut parsing, mut reading, mut mapping) = (None, None, None);
     group.bench_function("parse pages", |bencher| {
         keep_best(bencher, &mut parsing, || {
-            for page in &pages {
+            for (_, page) in &pages {
                 black_box(serde_json::from_slice::<Value>(page).ok());
+            }
+        });
+    });
+    group.bench_function("read pages", |bencher| {
+        keep_best(bencher, &mut reading, || {
+            for (read, page) in &pages {
+                black_box(read.read(page).ok());
             }
         });
     });
     let limits = Limits::default();
     group.bench_function("map", |bencher| {
         keep_best(bencher, &mut mapping, || {
-            for kind in kinds {
-                black_box(map_batch(&kind.batch, &kind.consumers, &limits));
+            for (kind, batch) in kinds.iter().zip(&batches) {
+                black_box(map_batch(batch, &kind.consumers, &limits));
             }
         });
     });
@@ -135,8 +170,20 @@ fn measure(criterion: &mut Criterion, source: SourceName, kinds: &[Kind]) -> Com
         source,
         objects,
         parsing,
+        reading,
         mapping,
     }
+}
+
+/// What the expressions of these can read of an object.
+fn read_by(consumers: &[Consumer]) -> Excerpt {
+    let mut paths = vec![vec![To::Key("id")]];
+    for consumer in consumers {
+        consumer.config.for_each_expression(&mut |expression| {
+            paths.extend(expression.filter.reads().map(Iterator::collect::<Vec<_>>));
+        });
+    }
+    Excerpt::of(paths)
 }
 
 fn kinds(sandbox: &Sandbox, source: SourceName) -> Result<Vec<Kind>, Box<dyn std::error::Error>> {

@@ -161,8 +161,8 @@ impl Dataset {
     pub async fn list(self, pages: Pages) -> Result<(), SourceError> {
         let (what, reading) = (self.name, self.reading);
         (self.list)(Pages {
-            what,
             reading,
+            what,
             ..pages
         })
         .await

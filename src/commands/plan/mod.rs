@@ -135,7 +135,8 @@ async fn plan_catalog(
     let draft = Arc::new(Draft::new(port, arguments.validate, &foreseen.blueprints));
     // A resync that deletes goes to its end of it; a plan may be dropped anywhere.
     let progress = Progress::default();
-    let planning = connected.resync.plan(&mapping, &draft, &progress, stop);
+    // Boxed, for it is a whole resync and would be carried about.
+    let planning = Box::pin(connected.resync.plan(&mapping, &draft, &progress, stop));
     let Some(report) = stop.run_until_cancelled(planning).await else {
         return Err(Exit::Failed);
     };
