@@ -42,6 +42,9 @@ pub enum To<'a> {
     Key(&'a str),
     /// Every element of an array, every value of an object.
     Each,
+    /// Nothing below: that there is something, and of what type, is enough. Only at the
+    /// end of a path.
+    Nothing,
 }
 
 impl Excerpt {
@@ -53,7 +56,8 @@ impl Excerpt {
         whole_first: 0,
     };
 
-    /// The parts at the ends of these paths, each with everything below it.
+    /// The parts at the ends of these paths, each with everything below it unless its path
+    /// ends with [`To::Nothing`].
     pub fn of<'a, Path>(paths: impl IntoIterator<Item = Path>) -> Self
     where
         Path: IntoIterator<Item = To<'a>>,
@@ -94,6 +98,7 @@ impl Excerpt {
             node = match step {
                 To::Key(key) => node.named.entry(key.to_owned()).or_default(),
                 To::Each => node.each.get_or_insert_default(),
+                To::Nothing => return,
             };
         }
         *node = Self::WHOLE.clone();
@@ -317,6 +322,22 @@ mod tests {
                 "map": {"x": {"a": 1, "b": 2}, "y": {"a": 1}},
             })
         );
+    }
+
+    #[test]
+    fn of_what_is_only_glanced_at_the_type_stays() {
+        use To::{Each, Key, Nothing};
+        let excerpt = Excerpt::of([
+            vec![Key("team"), Nothing],
+            vec![Key("team"), Key("id")],
+            vec![Key("tags"), Each, Nothing],
+            vec![Key("flag"), Nothing],
+        ]);
+        let document = json!({
+            "team": {"id": 1, "name": "x"}, "tags": [{"a": 1}, "b"], "flag": true, "x": 1,
+        });
+        let kept = json!({"team": {"id": 1}, "tags": [{}, "b"], "flag": true});
+        assert_eq!(read(&excerpt, &document), kept);
     }
 
     #[test]

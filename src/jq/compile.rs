@@ -20,8 +20,8 @@ const MAIN: &str = "__main";
 pub(super) struct Compiled {
     pub(super) program: jaq_core::Filter<Engine>,
     pub(super) reads: Reads,
-    /// The paths among them.
-    pub(super) read: Vec<Vec<Step>>,
+    /// The paths among them, and whether what is below counts.
+    pub(super) read: Vec<(Vec<Step>, bool)>,
     pub(super) literal: Option<String>,
     pub(super) simple: Option<Simple>,
     pub(super) uses_environment: bool,

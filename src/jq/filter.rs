@@ -102,13 +102,13 @@ impl Filter {
         self.compiled.reads.may_read(path)
     }
 
-    /// Every path into its input that the filter may look at, whole or at a glance:
-    /// given another input that is the same below these paths, it yields the same.
+    /// Every path into its input that the filter may look at, with what is below or, at a
+    /// glance, without: given another input that has the same there, it yields the same.
     pub fn reads(&self) -> impl Iterator<Item = impl Iterator<Item = To<'_>>> {
-        self.compiled
-            .read
-            .iter()
-            .map(|path| path.iter().map(To::from))
+        self.compiled.read.iter().map(|(path, is_whole)| {
+            let end = (!is_whole).then_some(To::Nothing);
+            path.iter().map(To::from).chain(end)
+        })
     }
 
     /// The first output as JSON, null and none being the same, where that can be told

@@ -59,15 +59,16 @@ impl Reads {
         whole.chain(self.glanced.iter().map(Vec::as_slice))
     }
 
-    /// The same, as others speak of paths.
-    pub(super) fn steps(&self) -> Vec<Vec<Step>> {
+    /// The same, as others speak of paths, and whether what is below counts.
+    pub(super) fn steps(&self) -> Vec<(Vec<Step>, bool)> {
         let step = |key: &Key| match key {
             Key::Named(name) => Step::Key(Cow::Owned(name.clone())),
             Key::Any => Step::Each,
         };
-        self.paths()
-            .map(|path| path.iter().map(step).collect())
-            .collect()
+        let steps = |path: &[Key]| path.iter().map(step).collect();
+        let whole = self.whole.iter().map(|origin| (steps(&origin.path), true));
+        let glanced = self.glanced.iter().map(|path| (steps(path), false));
+        whole.chain(glanced).collect()
     }
 }
 
