@@ -4,7 +4,7 @@ use super::Outcome;
 
 pub(super) const USAGE: &str = "Usage: scripts/bench [--runs N] [--json] [NAME]...
 
-Measures what has one of the names in its name, or everything, which takes about 15 minutes:
+Measures what has one of the names in its name, or everything, which takes about ten minutes:
   program              the size of the binary, and how long it takes to start
   statuspage large     rows of the table: source, dataset, and first or unchanged
   curve pagerduty      how time and memory grow with what there is

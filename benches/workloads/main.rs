@@ -3,7 +3,7 @@
 //! with what the program is meant to reach.
 //!
 //! ```sh
-//! scripts/bench                          # all of it, three runs each: about 15 minutes
+//! scripts/bench                          # all of it, three runs each: about ten minutes
 //! scripts/bench --runs 1 pagerduty       # what has this in its name, once
 //! scripts/bench --json > figures.json    # for machines; what is under way is still told
 //! scripts/bench curve                    # how it grows with what there is
