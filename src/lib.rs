@@ -45,9 +45,8 @@
 //! | [`catalog`] | first-start blueprints and mapping; writes entities to Port, and deletes them, or only plans to |
 //! | [`api`] | what each REST API offers: endpoints, paging, wire types; no policy |
 //! | [`http`] | how any request leaves the process: deadlines, retry, pacing |
-//! | [`live_events`] | what vendors tell of their own accord; keeps their webhook subscriptions right |
+//! | [`live_events`] | what webhooks tell: whose it is, what it is about, the spool, the workers; keeps their subscriptions right |
 //! | [`reconcile`] | public incidents follow on-call incidents: desired, observed, plan, apply |
-//! | [`live_events`] | what webhooks tell: whose it is, what it is about, the spool, the workers |
 //! | [`store`] | the local state database: the history of runs, the trail of incident sync, live events that wait |
 //! | [`sandbox`] | simulators of Statuspage, PagerDuty, Opsgenie and Port, for `sandbox` and the tests |
 //!

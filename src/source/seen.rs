@@ -42,3 +42,29 @@ impl Seen {
         self.hashes.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::excerpt::To;
+    use crate::source::Detail;
+    use crate::source::reading::Listed;
+
+    #[test]
+    fn what_has_no_id_is_told_apart_by_all_of_it_or_not_at_all() {
+        let excerpt = Reading::of(
+            Detail::Read { whole_first: 0 },
+            Listed::Itself,
+            [vec![To::Key("page_id")]],
+        );
+        for (reading, is_new_again) in [(Reading::whole(), false), (excerpt, true)] {
+            let mut seen = Seen::of(&reading);
+            let (named, nameless) = (json!({"id": "a"}), json!({"page_id": "p"}));
+            assert!(seen.insert(&named) && seen.insert(&nameless));
+            assert!(!seen.insert(&named));
+            assert_eq!(seen.insert(&nameless), is_new_again);
+        }
+    }
+}

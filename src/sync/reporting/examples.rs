@@ -193,10 +193,15 @@ fn is_secret(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use secrecy::SecretString;
     use serde_json::json;
 
     use super::*;
+    use crate::jq::{Jq, Limits};
+    use crate::resource_config::parse_text;
+    use crate::settings::SourceName;
 
     #[test]
     fn secrets_are_masked_by_what_they_are_and_by_what_they_are_called() {
@@ -245,6 +250,42 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn where_port_does_not_keep_up_no_later_objects_stand_in_for_the_first() {
+        let mapping = r#"
+resources:
+  - kind: component
+    selector: {query: "true"}
+    port: {entity: {mappings: {identifier: .id, blueprint: '"c"'}}}
+"#;
+        let jq = Jq::new(BTreeMap::new(), Limits::default());
+        let parsed = parse_text(mapping, "mapping.yaml", &[SourceName::Statuspage], &jq).unwrap();
+        let consumer = Consumer {
+            config: parsed.document.resources[0].clone(),
+            columns: Vec::new(),
+        };
+        let page = RawBatch {
+            objects: vec![json!({"id": "a"})],
+            ..RawBatch::default()
+        };
+        let (examples, mut taken) = channel(true);
+        let examples = examples.unwrap();
+        examples.began(1);
+        for _ in 0..WAITING {
+            let batch = Batch {
+                kind: "other".to_owned(),
+                objects: Vec::new(),
+            };
+            examples.sender.try_send(batch).ok().unwrap();
+        }
+
+        examples.take(&consumer, &page);
+        while taken.try_recv().is_ok() {}
+        examples.take(&consumer, &page);
+
+        assert!(taken.try_recv().is_err());
     }
 
     #[test]
